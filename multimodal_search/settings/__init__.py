@@ -1,0 +1,1 @@
+"""The one place settings live: models (fields), flags (argparse), files (YAML)."""

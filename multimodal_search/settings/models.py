@@ -1,0 +1,81 @@
+"""Every setting as a typed field: flags, YAML keys, defaults and help all come from here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+class Settings(BaseModel):
+    """A flat namespace; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+
+class DataSettings(Settings):
+    """Where items come from: exactly one source is given."""
+
+    data_dir: str | None = Field(None, description="a folder with scenes_metadata.json (format: extracted)")
+    nuscenes_path: str | None = Field(None, description="a nuScenes root; needs --use-devkit")
+    use_devkit: bool = Field(False, description="read --nuscenes-path with the nuscenes-devkit")
+    nuscenes_version: str = Field("v1.0-mini", description="the version folder under the nuScenes root")
+    use_sample_data: bool = Field(False, description="make a procedural driving world and use it")
+    sample_scenes: int = Field(100, ge=1, le=100_000, description="how many sample scenes to make")
+    sample_seed: int = Field(0, ge=0, description="seed of the sample world")
+    pairs: str | None = Field(None, description="image + text pairs: CSV, TSV, JSONL or Parquet")
+    include_timeseries: bool = Field(False, description="use vehicle signals as a third modality")
+    limit: int | None = Field(None, ge=1, description="use the first N scenes")
+    granularity: Literal["keyframe", "scene"] = Field(
+        "keyframe", description="nuScenes: an item a keyframe or a scene"
+    )
+    cameras: list[str] = Field(
+        ["CAM_FRONT"], description="nuScenes and sample cameras to encode; the first is the primary one; 'all' for six"
+    )
+    window_seconds: float = Field(
+        20.0, gt=0, description="length of the signal around a keyframe, cut at its scene's ends"
+    )
+
+
+class EncoderSettings(Settings):
+    """Frozen encoders; unset ones take the data's default (sample/... or open_clip/ViT-L-14)."""
+
+    image_encoder: str | None = Field(None, description="family/model, for example open_clip/ViT-L-14")
+    image_weights: str | None = Field(None, description="a published tag, a local file or folder, or 'random'")
+    text_encoder: str | None = Field(None, description="family/model of the text encoder")
+    text_weights: str | None = Field(None, description="as --image-weights, for the text encoder")
+    features_dir: Path | None = Field(
+        None, description="where feature tables are kept between runs (default: the user's cache folder)"
+    )
+    encode_batch_size: int = Field(32, ge=1, description="inputs a forward pass of the frozen encoders")
+    num_workers: int = Field(2, ge=0, description="threads that decode images")
+    device: Device = Field("auto", description="where the models run")
+
+
+class TrainSettings(DataSettings, EncoderSettings):
+    """The main job: data in, a trained and measured bundle out."""
+
+    output_dir: Path | None = Field(
+        None, description="the bundle's folder (output; /content/output in Colab; /opt/ml/model in SageMaker)"
+    )
+    s3_output: str | None = Field(None, description="s3://bucket/prefix that receives a copy of the bundle")
+    epochs: int = Field(30, ge=1, description="passes over the scenes")
+    batch_size: int | None = Field(
+        None, ge=2, description="items a step, at most (default: every scene, two moments each, up to 4096)"
+    )
+    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
+    dim: int = Field(256, ge=2, description="length of the common embedding (a pre-aligned pair keeps its own)")
+    seed: int = Field(0, ge=0, description="seed of splits, heads and batches")
+    skip_training: bool = Field(
+        False, description="use the heads of the bundle in --output-dir, or untrained ones, and write the rest anew"
+    )
+    resume: bool = Field(False, description="go on from the last checkpoint in --output-dir")
+    cloud: Literal["local", "colab", "sagemaker"] | None = Field(
+        None, description="where this runs (detected if absent)"
+    )
+    trainer: dict[str, Any] = Field(
+        default_factory=dict, description="options of Lightning's Trainer (YAML only)"
+    )

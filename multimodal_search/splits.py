@@ -1,0 +1,94 @@
+"""Which scenes train, which choose, which measure: by scene, never cutting a log where that is possible."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from multimodal_search.types import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """Disjoint scene ids. ``kind`` says how they were made, for the report."""
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+    kind: str = "by log"
+
+    def to_json(self) -> dict[str, object]:
+        """A JSON-ready mapping."""
+        return asdict(self)
+
+
+def make_splits(
+    items: Sequence[Item],
+    *,
+    official: Mapping[str, str] | None = None,
+    val_share: float = 0.15,
+    test_share: float = 0.15,
+    seed: int = 0,
+) -> Splits:
+    """Split the items' scenes.
+
+    With an official split its ``val`` (or ``test``) scenes become ``test``, touched once, and the inner ``val``
+    that chooses checkpoints comes out of its ``train``. Otherwise logs (``Item.group``) are dealt out whole, in
+    an order fixed by the seed. Under three scenes all train and nothing is measured.
+
+    Args:
+        official: scene id -> ``train`` / ``val`` / ``test``.
+        val_share: share of scenes that choose the checkpoint.
+        test_share: share of scenes held out for the report.
+    """
+    groups: dict[str, str] = {}
+    for item in items:
+        groups.setdefault(item.scene_id, item.group or item.scene_id)
+    scenes = list(groups)
+    if official and any(official.get(scene, "train") != "train" for scene in scenes):
+        test = [scene for scene in scenes if official.get(scene, "train") != "train"]
+        rest = [scene for scene in scenes if official.get(scene, "train") == "train"]
+        val, train = _deal(rest, groups, val_share, seed)
+        return Splits(tuple(train), tuple(val), tuple(test), "official")
+    if len(scenes) < 3:
+        return Splits(tuple(scenes), (), (), "too few scenes to hold any out")
+    test, rest = _deal(scenes, groups, test_share, seed)
+    val, train = _deal(rest, groups, val_share / (1 - test_share), seed + 1)
+    kind = "by log" if len(set(groups.values())) < len(scenes) else "by scene"
+    return Splits(tuple(train), tuple(val), tuple(test), kind)
+
+
+def _deal(
+    scenes: Sequence[str], groups: Mapping[str, str], share: float, seed: int
+) -> tuple[list[str], list[str]]:
+    """Whole groups, in hashed order, until ``share`` of the scenes is reached; the rest stays.
+
+    At least one scene on each side where there are two; a single group is cut by scene, since nothing else
+    can be held out.
+    """
+    if len(scenes) < 2:
+        return [], list(scenes)
+    if len({groups[scene] for scene in scenes}) == 1:
+        groups = {scene: scene for scene in scenes}
+    members: dict[str, list[str]] = defaultdict(list)
+    for scene in scenes:
+        members[groups[scene]].append(scene)
+    wanted = max(1, round(share * len(scenes)))
+    out: set[str] = set()
+    for group in sorted(members, key=lambda name: _hashed(name, seed)):
+        size = len(members[group])
+        # a group that overshoots by more than it helps is passed over, unless nothing is held out yet
+        if out and abs(len(out) + size - wanted) >= abs(len(out) - wanted):
+            continue
+        if len(out) + size >= len(scenes):
+            continue
+        out.update(members[group])
+        if len(out) >= wanted:
+            break
+    return [scene for scene in scenes if scene in out], [scene for scene in scenes if scene not in out]
+
+
+def _hashed(name: str, seed: int) -> str:
+    return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
