@@ -34,9 +34,9 @@ def make_splits(
 ) -> Splits:
     """Split the items' scenes.
 
-    With an official split its ``val`` (or ``test``) scenes become ``test``, touched once, and the inner ``val``
-    that chooses checkpoints comes out of its ``train``. Otherwise logs (``Item.group``) are dealt out whole, in
-    an order fixed by the seed. Under three scenes all train and nothing is measured.
+    With an official split its ``val`` (or ``test``) scenes become ``test``, touched once, and the inner
+    ``val`` that chooses checkpoints comes out of its ``train``. Otherwise logs (``Item.group``) are dealt out
+    whole, in an order fixed by the seed. Under three scenes all train and nothing is measured.
 
     Args:
         official: scene id -> ``train`` / ``val`` / ``test``.

@@ -33,10 +33,11 @@ class DataSettings(Settings):
         "keyframe", description="nuScenes: an item a keyframe or a scene"
     )
     cameras: list[str] = Field(
-        ["CAM_FRONT"], description="nuScenes and sample cameras to encode; the first is the primary one; 'all' for six"
+        ["CAM_FRONT"],
+        description="nuScenes and sample cameras to encode, the primary one first; 'all' for six",
     )
     window_seconds: float = Field(
-        20.0, gt=0, description="length of the signal around a keyframe, cut at its scene's ends"
+        10.0, gt=0, description="nuScenes: length of the signal around a keyframe, cut at its scene's ends"
     )
 
 
@@ -44,7 +45,9 @@ class EncoderSettings(Settings):
     """Frozen encoders; unset ones take the data's default (sample/... or open_clip/ViT-L-14)."""
 
     image_encoder: str | None = Field(None, description="family/model, for example open_clip/ViT-L-14")
-    image_weights: str | None = Field(None, description="a published tag, a local file or folder, or 'random'")
+    image_weights: str | None = Field(
+        None, description="a published tag, a local file or folder, or 'random'"
+    )
     text_encoder: str | None = Field(None, description="family/model of the text encoder")
     text_weights: str | None = Field(None, description="as --image-weights, for the text encoder")
     features_dir: Path | None = Field(
@@ -67,10 +70,13 @@ class TrainSettings(DataSettings, EncoderSettings):
         None, ge=2, description="items a step, at most (default: every scene, two moments each, up to 4096)"
     )
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
-    dim: int = Field(256, ge=2, description="length of the common embedding (a pre-aligned pair keeps its own)")
+    dim: int = Field(
+        256, ge=2, description="length of the common embedding (a pre-aligned pair keeps its own)"
+    )
     seed: int = Field(0, ge=0, description="seed of splits, heads and batches")
     skip_training: bool = Field(
-        False, description="use the heads of the bundle in --output-dir, or untrained ones, and write the rest anew"
+        False,
+        description="use the heads of the bundle in --output-dir, or untrained ones, and write the rest anew",
     )
     resume: bool = Field(False, description="go on from the last checkpoint in --output-dir")
     cloud: Literal["local", "colab", "sagemaker"] | None = Field(
@@ -79,3 +85,44 @@ class TrainSettings(DataSettings, EncoderSettings):
     trainer: dict[str, Any] = Field(
         default_factory=dict, description="options of Lightning's Trainer (YAML only)"
     )
+
+
+class BundleSettings(Settings):
+    """Which bundle a command reads."""
+
+    bundle: Path = Field(Path("output"), description="the folder that training wrote")
+    device: Device = Field("auto", description="where the models run")
+
+
+class EvaluateSettings(BundleSettings, DataSettings):
+    """Measure a bundle: on the data it was trained with (its unseen scenes), or on other data."""
+
+    features_dir: Path | None = Field(
+        None, description="where feature tables are kept between runs (default: the user's cache folder)"
+    )
+    encode_batch_size: int = Field(32, ge=1, description="inputs a forward pass of the frozen encoders")
+    num_workers: int = Field(2, ge=0, description="threads that decode images")
+    json_output: bool = Field(False, description="print metrics.json instead of the table")
+
+
+class SearchSettings(BundleSettings):
+    """Ask a bundle by words, a picture, a stretch of signal, or several of these at once."""
+
+    text: str | None = Field(None, description="words, in any language the text encoder knows")
+    image: str | None = Field(None, description="a picture")
+    series: str | None = Field(None, description="a signal: .npy of shape (T, D), channels as in the data")
+    k: int = Field(10, ge=1, description="how many moments")
+    against: Literal["image", "text", "timeseries"] | None = Field(
+        None, description="which of the moments' vectors to compare with (default: by what the query is)"
+    )
+    json_output: bool = Field(False, description="print JSON lines instead of a table")
+
+
+class SampleSettings(Settings):
+    """Write the procedural driving world in one of the formats that training reads."""
+
+    format: Literal["extracted", "nuscenes", "pairs"] = Field("extracted", description="what to write")
+    scenes: int = Field(100, ge=1, le=100_000, description="how many scenes")
+    out: Path = Field(description="the folder to write")
+    seed: int = Field(0, ge=0, description="seed of the world")
+    cameras: list[str] = Field(["CAM_FRONT"], description="cameras to draw; 'all' for the six of nuScenes")

@@ -1,0 +1,59 @@
+"""Where this process runs, and what follows for its defaults; the only reader of the clouds' variables."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+_OUTPUT = {"local": "output", "colab": "/content/output", "sagemaker": "/opt/ml/model"}
+_FEATURES = {"colab": "/content/features", "sagemaker": "/opt/ml/checkpoints/features"}
+
+
+def detect_cloud(environment: Mapping[str, str] = os.environ) -> str:
+    """``sagemaker``, ``colab`` or ``local``."""
+    if "SM_MODEL_DIR" in environment or "SM_TRAINING_ENV" in environment:
+        return "sagemaker"
+    if "google.colab" in sys.modules or "COLAB_RELEASE_TAG" in environment:
+        return "colab"
+    return "local"
+
+
+def place_defaults(cloud: str, environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """The settings that follow from the place; files and flags override them."""
+    defaults: dict[str, Any] = {"cloud": cloud, "output_dir": _OUTPUT[cloud]}
+    if cloud in _FEATURES:
+        defaults["features_dir"] = _FEATURES[cloud]
+    if cloud == "sagemaker":
+        defaults["output_dir"] = environment.get("SM_MODEL_DIR", _OUTPUT[cloud])
+    return defaults
+
+
+def sagemaker_channel(environment: Mapping[str, str] = os.environ) -> str | None:
+    """The folder of the training channel, where the job was given one."""
+    return environment.get("SM_CHANNEL_TRAINING") or environment.get("SM_CHANNEL_TRAIN")
+
+
+def configure_logging() -> None:
+    """The library logs; a command shows it as plain lines, and keeps other libraries to warnings."""
+    logger = logging.getLogger("multimodal_search")
+    if not logger.handlers:
+        handler = logging.StreamHandler(sys.stdout)
+        handler.setFormatter(_LevelFormatter())
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module could be imported, without importing it."""
+    return importlib.util.find_spec(module) is not None
+
+
+class _LevelFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        text = record.getMessage()
+        return text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"
