@@ -14,8 +14,8 @@ from multimodal_search.types import EncoderCard, FloatArray
 class FrozenEncoder(ABC):
     """Turns images, texts or signals into vectors; its weights never change.
 
-    A subclass sets ``card`` and computes ``fingerprint`` from its own output on fixed inputs, so that vectors
-    of one encoder are never compared with those of another.
+    A subclass sets ``card`` and ``fingerprint``; the latter keeps vectors of one encoder from being compared
+    with those of another.
     """
 
     card: EncoderCard
@@ -23,7 +23,7 @@ class FrozenEncoder(ABC):
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """Hex digest of the model's output on fixed inputs and of its preprocessing; computed once."""
+        """Hex digest of weights, preprocessing and pooling (``encoders.fingerprint``); computed once."""
 
     @abstractmethod
     def preprocess(self, raw: Any) -> Any:
@@ -37,12 +37,19 @@ class FrozenEncoder(ABC):
 
     @abstractmethod
     def encode(self, ready: Sequence[Any]) -> FloatArray:
-        """The model's own output for preprocessed inputs, (batch, dim) float32."""
+        """The model's own output for preprocessed inputs, (batch, dim) float32.
+
+        With ``pool="grid"`` (batch, patches, dim). An empty sequence gives (0, dim).
+        """
 
     def embed(self, ready: Sequence[Any]) -> FloatArray:
-        """``encode``, L2-normalised where the card says so: what tables store and queries use, (batch, dim)."""
+        """``encode``, L2-normalised where the card says so: what tables store and queries use.
+
+        Returns:
+            (batch, dim) float32, or (batch, patches, dim) with ``pool="grid"``.
+        """
         vectors = np.asarray(self.encode(ready), dtype=np.float32)
         if not self.card.normalise:
             return vectors
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return vectors / np.maximum(norms, 1e-12)
+        norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+        return np.asarray(vectors / np.maximum(norms, 1e-12), dtype=np.float32)
