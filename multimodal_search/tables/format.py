@@ -227,7 +227,7 @@ def read_manifest(folder: Path) -> tuple[TableInfo, list[PartInfo]]:
             raise DamagedPartError(f"{MANIFEST} is of format {data['format']!r}, expected {FORMAT!r}")
         if data["format_version"] > FORMAT_VERSION:
             raise BundleError(
-                f"The feature table's format is {data['format_version']}; {FORMAT_VERSION} is the newest known.",
+                f"The feature table's format is {data['format_version']}, newest known {FORMAT_VERSION}.",
                 where=folder,
                 remedy=f"upgrade multimodal-search, or {_REMEDY}",
             )

@@ -1,0 +1,1 @@
+"""Reader -> decoder -> encoder -> writer: inputs become rows of a feature table, once."""

@@ -1,0 +1,124 @@
+"""Which rows the items need from an encoder, and what each input's content is now."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from tqdm import tqdm
+
+from multimodal_search.embedding.pipeline import Row
+from multimodal_search.embedding.prefetch import prefetch
+from multimodal_search.errors import SkipInput
+from multimodal_search.sources.base import Source
+from multimodal_search.storage import content_key, is_s3
+from multimodal_search.types import Failure, Item, Modality, Series
+
+
+@dataclass(slots=True)
+class Wanted:
+    """The rows that one modality of some items needs, and which items they serve."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    links: list[tuple[str, ...]] = field(default_factory=list)  # row ids of each item, the primary one first
+    failures: list[Failure] = field(default_factory=list)  # inputs that are not even there
+
+
+def wanted_rows(
+    source: Source, modality: Modality, items: Sequence[Item], cameras: Sequence[str], *, progress: bool
+) -> Wanted:
+    """The rows of one modality that these items need."""
+    if modality is Modality.IMAGE:
+        return wanted_images(source, items, cameras)
+    if modality is Modality.TEXT:
+        return wanted_texts(items)
+    return wanted_series(source, items, progress=progress)
+
+
+def wanted_texts(items: Iterable[Item]) -> Wanted:
+    """A row for each different description; white space around it does not count."""
+    wanted = Wanted()
+    for item in items:
+        texts = tuple(dict.fromkeys(text.strip() for text in item.text if text.strip()))
+        for text in texts:
+            wanted.rows.setdefault(text, Row(text, text_key(text), item.id))
+        wanted.links.append(texts)
+    return wanted
+
+
+def wanted_images(source: Source, items: Sequence[Item], cameras: Sequence[str]) -> Wanted:
+    """A row for each different picture that is there."""
+    wanted = Wanted()
+    first_item: dict[str, str] = {}
+    for item in items:
+        paths = tuple(dict.fromkeys(image_paths(item, cameras)))
+        wanted.links.append(paths)
+        for path in paths:
+            first_item.setdefault(path, item.id)
+    # a request each for s3:// images, so many at a time; local files answer faster than a thread starts
+    workers = 16 if any(is_s3(path) for path in first_item) else 0
+    keys = prefetch(first_item, partial(_image_key, source), num_workers=workers, ahead=64)
+    for (path, item_id), key in zip(first_item.items(), keys, strict=True):
+        if isinstance(key, SkipInput):
+            wanted.failures.append(Failure(item_id, path, key.reason))
+        else:
+            wanted.rows[path] = Row(path, key, item_id, path)
+    return wanted
+
+
+def image_paths(item: Item, cameras: Sequence[str]) -> list[str]:
+    """The pictures of an item that the chosen cameras took, in the order of ``cameras``.
+
+    ``("all",)`` takes every camera, the primary picture first. An item that names no camera has one picture.
+    """
+    if not item.images:
+        return [item.image_path] if item.image_path else []
+    if "all" in cameras:
+        primary = [path for path in item.images.values() if path == item.image_path]
+        return [*primary, *item.images.values()]
+    return [item.images[camera] for camera in cameras if camera in item.images]
+
+
+def _image_key(source: Source, path: str) -> str | SkipInput:
+    try:
+        return content_key(path if is_s3(path) else source.image_file(path))
+    except SkipInput as skip:
+        return skip
+    except FileNotFoundError:
+        return SkipInput("the image is missing")
+    except OSError as error:
+        return SkipInput(f"the image cannot be read: {error.strerror or error}")
+
+
+def wanted_series(source: Source, items: Sequence[Item], *, progress: bool) -> Wanted:
+    """A row for each item with a signal; signals are read, one by one, since no file's date tells of them."""
+    wanted = Wanted()
+    bar = tqdm(items, desc="reading signals", unit="item", disable=not progress, delay=2.0, leave=False)
+    for item in bar:
+        link: tuple[str, ...] = ()
+        try:
+            series = source.series(item)
+            if series is not None:
+                wanted.rows[item.id] = Row(item.id, series_key(series), item.id, item.series_path)
+                link = (item.id,)
+        except SkipInput as skip:
+            wanted.failures.append(Failure(item.id, item.series_path, skip.reason))
+        wanted.links.append(link)
+    return wanted
+
+
+def series_key(series: Series) -> str:
+    """A hash of a signal's times, values and channel names."""
+    digest = hashlib.sha256("\n".join(series.channels).encode("utf-8", "surrogatepass"))
+    for array in (series.timestamps_seconds, series.values):
+        digest.update(repr(array.shape).encode())
+        digest.update(np.ascontiguousarray(array, dtype=np.float64).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def text_key(text: str) -> str:
+    """A hash of a text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
