@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +40,9 @@ def fingerprint(settings: Mapping[str, Any], arrays: Iterable[tuple[str, npt.NDA
     return digest.hexdigest()
 
 
-def weights_of(module: nn.Module, foreign: tuple[str, ...] = ()) -> list[tuple[str, npt.NDArray[Any]]]:
-    """Parameters and persistent buffers of a module, without the names that start with one of ``foreign``."""
+def weights_of(
+    module: nn.Module, own: Callable[[str], bool] | None = None
+) -> list[tuple[str, npt.NDArray[Any]]]:
+    """Parameters and persistent buffers of a module, only the names for which ``own`` is true."""
     state = module.state_dict()
-    return [(name, tensor.cpu().numpy()) for name, tensor in state.items() if not name.startswith(foreign)]
+    return [(name, tensor.cpu().numpy()) for name, tensor in state.items() if own is None or own(name)]

@@ -1,10 +1,10 @@
 """Frozen random convolution kernels over signals.
 
 The ROCKET family (Dempster, Petitjean & Webb 2020, https://arxiv.org/abs/1910.13051; MiniRocket 2021,
-https://arxiv.org/abs/2012.08791): dilated kernels with random zero-mean weights, each pooled to its maximum and
-its proportion of positive values. Written here because aeon and sktime bring numba and many more packages for
-what is one matrix product a dilation. Unlike ROCKET, a signal is not normalised by its own window, which would
-erase the difference between fast and slow: channels whose unit is known are divided by a usual value.
+https://arxiv.org/abs/2012.08791): dilated kernels with random zero-mean weights, each pooled to its maximum
+and its proportion of positive values. Written here because aeon and sktime bring numba and many more packages
+for what is one matrix product a dilation. Unlike ROCKET, a signal is not normalised by its own window, which
+would erase the difference between fast and slow: channels whose unit is known are divided by a usual value.
 """
 
 from __future__ import annotations

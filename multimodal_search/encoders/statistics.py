@@ -77,7 +77,8 @@ def features(series: Series, channels: tuple[str, ...], rate_hz: float) -> Float
         parts.append(_yaw_features(_filled(wanted[yaw]), rate_hz))
     if speed is not None and yaw is not None:
         parts.append(_path_features(_filled(wanted[speed]), _filled(wanted[yaw]), rate_hz))
-    return np.nan_to_num(np.concatenate(parts), nan=0.0, posinf=0.0, neginf=0.0)
+    joined: FloatArray = np.nan_to_num(np.concatenate(parts), nan=0.0, posinf=0.0, neginf=0.0)
+    return joined
 
 
 def _named(channels: tuple[str, ...], start: str) -> int | None:
@@ -88,12 +89,12 @@ def _named(channels: tuple[str, ...], start: str) -> int | None:
 def _filled(column: FloatArray) -> FloatArray:
     """Unknown values bridged linearly; all zero where nothing is known."""
     known = np.isfinite(column)
-    if known.all():
+    if bool(known.all()):
         return column
     if not known.any():
         return np.zeros_like(column)
     index = np.arange(column.size)
-    return np.interp(index, index[known], column[known])
+    return np.asarray(np.interp(index, index[known], column[known]))
 
 
 def _segment_means(column: FloatArray, count: int) -> FloatArray:

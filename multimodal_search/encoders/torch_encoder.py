@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -39,7 +39,7 @@ class TorchEncoder(FrozenEncoder):
         module: the network; frozen here.
         device: torch's name of where it runs.
         settings: what decides the output besides the weights, for the fingerprint.
-        foreign: prefixes of weights in the module that belong to another tower.
+        own: which weights of the module, by name, are this encoder's; all where None.
     """
 
     def __init__(
@@ -48,18 +48,18 @@ class TorchEncoder(FrozenEncoder):
         module: nn.Module,
         device: str,
         settings: Mapping[str, Any],
-        foreign: tuple[str, ...] = (),
+        own: Callable[[str], bool] | None = None,
     ) -> None:
         self.card = card
         self.device = torch.device(device)
         self._module = freeze(module, device)
         self._settings = {"modality": card.modality.value, "pool": card.pool, **settings}
-        self._foreign = foreign
+        self._own = own
 
     @cached_property
     def fingerprint(self) -> str:
         """Hex digest of settings and weights."""
-        return fingerprint(self._settings, weights_of(self._module, self._foreign))
+        return fingerprint(self._settings, weights_of(self._module, self._own))
 
     @torch.inference_mode()
     def encode(self, ready: Sequence[Any]) -> FloatArray:

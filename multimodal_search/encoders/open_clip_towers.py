@@ -1,0 +1,86 @@
+"""The two towers of an open_clip model, frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import open_clip
+import torch
+from torch import Tensor, nn
+
+from multimodal_search.encoders import pooling
+from multimodal_search.encoders.fingerprint import PROBE_TEXTS
+from multimodal_search.encoders.hub import hub_access, unreachable
+from multimodal_search.encoders.torch_encoder import TorchEncoder, checked_image, checked_text
+from multimodal_search.types import EncoderCard
+
+
+def _is_visual(name: str) -> bool:
+    return name.startswith("visual.")
+
+
+def _is_textual(name: str) -> bool:
+    return not _is_visual(name) and not name.startswith(("logit_", "text_decoder."))
+
+
+class ClipImage(TorchEncoder):
+    """The image tower; pictures go through the library's own evaluation transform."""
+
+    def __init__(
+        self, card: EncoderCard, network: nn.Module, device: str, settings: Mapping[str, Any]
+    ) -> None:
+        visual: Any = network.visual
+        config = visual.preprocess_cfg
+        self._transform = open_clip.image_transform_v2(open_clip.PreprocessCfg(**config), is_train=False)
+        shown = {name: config[name] for name in ("size", "mean", "std", "interpolation", "resize_mode")}
+        super().__init__(card, network, device, {**settings, "preprocess": shown}, own=_is_visual)
+
+    def preprocess(self, raw: Any) -> Tensor:
+        """RGB picture -> (3, height, width)."""
+        result: Tensor = self._transform(checked_image(raw))
+        return result
+
+    def _forward(self, ready: Sequence[Any]) -> Tensor:
+        pictures = torch.stack(list(ready)).to(self.device)
+        network: Any = self._module
+        if self.card.pool == "default":
+            result: Tensor = network.encode_image(pictures)
+            return result
+        found = network.visual.forward_intermediates(
+            pictures, indices=1, normalize_intermediates=True, output_fmt="NLC", output_extra_tokens=True
+        )
+        patches: Tensor = found["image_intermediates"][0]
+        if self.card.pool == "cls":
+            return pooling.cls(found["image_intermediates_prefix"][0])
+        if self.card.pool == "mean":
+            return pooling.mean(patches)
+        rows, columns = network.visual.grid_size
+        target_rows, target_columns = self.card.options["grid"]
+        return pooling.grid(patches, (rows, columns), (target_rows, target_columns))
+
+
+class ClipText(TorchEncoder):
+    """The text tower, with the library's tokenizer for this model (SigLIP's pads to 64 tokens)."""
+
+    def __init__(
+        self, card: EncoderCard, network: nn.Module, device: str, settings: Mapping[str, Any]
+    ) -> None:
+        with hub_access():
+            try:
+                self._tokenizer = open_clip.get_tokenizer(card.name.partition("/")[2])
+            except (
+                Exception
+            ) as error:  # the hub raises many kinds; each means that the tokenizer is not there
+                raise unreachable(card.name, "its tokenizer", card.modality, error) from error
+        probe = self._tokenizer(list(PROBE_TEXTS)).tolist()
+        super().__init__(card, network, device, {**settings, "probe": probe}, own=_is_textual)
+
+    def preprocess(self, raw: Any) -> str:
+        """A text, stripped."""
+        return checked_text(raw)
+
+    def _forward(self, ready: Sequence[Any]) -> Tensor:
+        network: Any = self._module
+        result: Tensor = network.encode_text(self._tokenizer(list(ready)).to(self.device))
+        return result
