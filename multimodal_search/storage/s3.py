@@ -139,9 +139,9 @@ def _read_object(address: S3Address) -> bytes:
 
     client = _client()
     for attempt in range(1, _ATTEMPTS + 1):
-        # boto3 retries requests, not bodies that stall or end early
-        try:
-            return client.get_object(Bucket=address.bucket, Key=address.key)["Body"].read()
+        body = client.get_object(Bucket=address.bucket, Key=address.key)["Body"]
+        try:  # boto3 retries requests, not bodies that stall or end early
+            return body.read()
         except (HTTPClientError, IncompleteReadError, ResponseStreamingError):
             if attempt == _ATTEMPTS:
                 raise
@@ -213,7 +213,7 @@ def _s3_error(error: BaseException, address: S3Address, kind: type[ProjectError]
     elif isinstance(error, botocore.ProxyConnectionError):
         what = f"The proxy of HTTP_PROXY or HTTPS_PROXY cannot be reached ({error})."
         remedy = "correct it, or name S3's host in NO_PROXY"
-    elif isinstance(error, botocore.HTTPClientError):
+    elif isinstance(error, botocore.HTTPClientError | botocore.ConnectionError):
         what = f"S3 cannot be reached, after {_ATTEMPTS} attempts ({error})."
         remedy = "check the network, the region, and AWS_ENDPOINT_URL where it is set"
     else:
