@@ -22,7 +22,7 @@ from multimodal_search.metrics.ranks import Rankings, chance, rank_queries, unit
 from multimodal_search.splits import Splits
 from multimodal_search.types import FeatureSet, FloatArray, IntArray, Item, Modality, MomentFeatures
 
-MAX_QUERIES = 4000
+MAX_QUERIES = 2000
 
 DEFINITIONS = {
     "relevant": "same scene, or a scene with the same normalised primary caption",
