@@ -21,7 +21,7 @@ _lock = Lock()
 
 @contextmanager
 def hub_access() -> Iterator[None]:
-    """Inside, hub libraries use the cache alone where the hub cannot be reached, without their minutes of retries.
+    """Inside, hub libraries use the cache alone where the hub cannot be reached, without long retries.
 
     ``HF_HUB_OFFLINE`` and ``TRANSFORMERS_OFFLINE`` stay in force; ``HF_ENDPOINT`` and proxies are honoured.
     What the libraries say through the root logger is kept from configuring it.
