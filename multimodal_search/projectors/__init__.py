@@ -1,0 +1,1 @@
+"""The trained heads that bring every modality into one space, and the bundle they are kept in."""

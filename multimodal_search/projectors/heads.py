@@ -1,0 +1,137 @@
+"""One head a modality: frozen features in, L2-normalised common embeddings out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from multimodal_search.types import FloatArray
+
+HeadKind = Literal["residual", "linear", "mlp"]
+
+_LARGEST = 10.0  # standard deviations from the training mean
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSpec:
+    """What rebuilds a head before its weights are loaded.
+
+    Attributes:
+        kind: ``residual`` keeps the encoder's own space and learns a correction; ``linear`` maps into the
+            common space; ``mlp`` adds one hidden layer to the linear map.
+        hidden: width of the hidden layer of an ``mlp``; 0 otherwise.
+    """
+
+    kind: HeadKind
+    in_dim: int
+    out_dim: int
+    hidden: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready mapping; ``from_json`` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> HeadSpec:
+        """Raises ValueError for an unknown kind or sizes that cannot be."""
+        spec = cls(data["kind"], int(data["in_dim"]), int(data["out_dim"]), int(data.get("hidden", 0)))
+        if spec.kind not in ("residual", "linear", "mlp"):
+            raise ValueError(f"unknown kind of head {spec.kind!r}")
+        if min(spec.in_dim, spec.out_dim) < 1 or (spec.kind == "mlp" and spec.hidden < 1):
+            raise ValueError(f"a head with impossible sizes: {spec}")
+        if spec.kind == "residual" and spec.in_dim != spec.out_dim:
+            raise ValueError(f"a residual head keeps its dimension: {spec}")
+        return spec
+
+
+class Projector(nn.Module):
+    """The head of one modality.
+
+    A residual head starts as the encoder itself: at step 0 its output is exactly ``x / |x|``. Training
+    statistics (``mean``, ``scale``) are buffers, so they travel with the weights.
+
+    Args:
+        spec: kind and sizes.
+        mean: (in_dim,) mean of the training features; zeros if absent.
+        scale: (in_dim,) standard deviations; ones if absent, and where a feature is constant.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(
+        self, spec: HeadSpec, mean: FloatArray | None = None, scale: FloatArray | None = None
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.register_buffer("mean", _float(mean, spec.in_dim, 0.0))
+        self.register_buffer("scale", _float(scale, spec.in_dim, 1.0))
+        if not bool((self.scale > 0).all()):
+            self.scale[~(self.scale > 0)] = 1.0
+        self.linear = nn.Linear(spec.in_dim, spec.out_dim)
+        if spec.kind == "residual":
+            nn.init.zeros_(self.linear.weight)
+            nn.init.zeros_(self.linear.bias)
+        if spec.kind == "mlp":
+            self.wide = nn.Linear(spec.in_dim, spec.hidden)
+            self.narrow = nn.Linear(spec.hidden, spec.out_dim, bias=False)
+            # the hidden layer starts silent, so that a warm start of the linear part holds
+            nn.init.zeros_(self.narrow.weight)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(batch, in_dim) -> (batch, out_dim), each row of length 1; a zero stays zero, never NaN."""
+        standard = (features - self.mean) / self.scale
+        if self.spec.kind != "residual":
+            # a value far outside the training data (a broken sensor) must not outweigh all the others
+            standard = standard.clamp(-_LARGEST, _LARGEST)
+        if self.spec.kind == "residual":
+            # the mean over inputs, not the sum: AdamW moves every weight by the same step, and the correction
+            # must stay small beside x however wide the encoder is
+            out = features + F.linear(standard, self.linear.weight) / self.spec.in_dim + self.linear.bias
+        elif self.spec.kind == "mlp":
+            out = self.linear(standard) + self.narrow(F.gelu(self.wide(standard)))
+        else:
+            out = self.linear(standard)
+        return F.normalize(out, dim=-1)
+
+    def departure(self) -> Tensor:
+        """Mean squared length of a residual head's correction (for white features); zero for other kinds."""
+        if self.spec.kind != "residual":
+            return self.linear.bias.new_zeros(())
+        return (self.linear.weight / self.spec.in_dim).square().sum() + self.linear.bias.square().sum()
+
+    @torch.no_grad()
+    def set_linear(self, weight: FloatArray, bias: FloatArray) -> None:
+        """Take a map of raw features, ``x @ weight + bias``, as the linear part.
+
+        Args:
+            weight: (in_dim, k), k <= out_dim; missing columns are zero.
+            bias: (k,).
+        """
+        mean, scale = self.mean.double().numpy(), self.scale.double().numpy()
+        self.linear.weight.zero_()
+        self.linear.bias.zero_()
+        columns = weight.shape[1]
+        self.linear.weight[:columns] = torch.from_numpy((weight * scale[:, None]).T.copy()).float()
+        self.linear.bias[:columns] = torch.from_numpy(bias + mean @ weight).float()
+
+    @torch.no_grad()
+    def project(self, vectors: FloatArray, chunk_rows: int = 8192) -> FloatArray:
+        """(rows, in_dim) of any float type -> (rows, out_dim) float32, in chunks on the head's own device."""
+        out = np.empty((len(vectors), self.spec.out_dim), dtype=np.float32)
+        for start in range(0, len(vectors), chunk_rows):
+            part = np.array(vectors[start : start + chunk_rows], dtype=np.float32)
+            out[start : start + chunk_rows] = self(torch.from_numpy(part).to(self.mean.device)).cpu().numpy()
+        return out
+
+
+def _float(values: FloatArray | None, dim: int, default: float) -> Tensor:
+    if values is None:
+        return torch.full((dim,), default)
+    return torch.from_numpy(np.array(values, dtype=np.float32))
