@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from multimodal_search.embedding.isolation import encode_isolating
 from multimodal_search.embedding.prefetch import prefetch
 from multimodal_search.encoders.base import FrozenEncoder
 from multimodal_search.errors import EncoderError, OutputError, ProjectError, SkipInput
@@ -124,32 +126,31 @@ def embed_rows(
     failures = list(failed_before)
     total = sum(len(batch) for part in plan for batch in part)
     if total:
-        card = encoder.card
         with _Run(encoder, writer, failures, part_seconds) as run:
             jobs = (rows[i] for part in plan for batch in part for i in batch)
             ahead = batch_size + 2 * num_workers
             prepared = prefetch(jobs, _preparing(decode, encoder), num_workers=num_workers, ahead=ahead)
-            bar = tqdm(
-                total=total,
-                desc=f"{card.modality} {card.name}",
-                unit="row",
-                disable=not progress,
-                mininterval=0.2 if sys.stderr.isatty() else 10.0,  # a log file needs no animation
-            )
-            try:
+            with contextlib.closing(prepared), _bar(encoder, total, progress) as bar:
                 for part in plan:
                     for batch in part:
                         run.encode(prepared, len(batch))
                         bar.set_postfix(failed=len(failures), refresh=False)
                         bar.update(len(batch))
                     run.flush()
-            finally:
-                bar.close()
-                prepared.close()
             run.report(num_workers)
     if total or failures:
         writer.write_failures(failures)
     return failures
+
+
+def _bar(encoder: FrozenEncoder, total: int, progress: bool) -> Any:
+    return tqdm(
+        total=total,
+        desc=f"{encoder.card.modality} {encoder.card.name}",
+        unit="row",
+        disable=not progress,
+        mininterval=0.2 if sys.stderr.isatty() else 10.0,  # a log file needs no animation
+    )
 
 
 def _preparing(decode: Callable[[Row], Any], encoder: FrozenEncoder) -> Callable[[Row], _Prepared]:
@@ -251,45 +252,3 @@ class _Run:
                 where=self._encoder.card.name,
                 remedy="check the encoder, its weights and its device",
             )
-
-
-def encode_isolating(encoder: FrozenEncoder, ready: Sequence[Any]) -> list[FloatArray | str]:
-    """For each input its vector (dim,), or the reason why it has none.
-
-    A batch that fails is halved until the input that breaks it is alone; the same brings a batch that is too
-    large for the device's memory through.
-
-    Raises:
-        EncoderError: the encoder's output has another shape than its card says.
-    """
-    reason: str | None = None
-    try:
-        vectors = encoder.embed(ready)
-    except ProjectError:
-        raise
-    except SkipInput as skip:
-        reason = skip.reason
-    except Exception as error:
-        reason = f"the encoder failed: {type(error).__name__}: {error}"
-    if reason is not None:  # outside the handler, whose traceback would keep the failed batch's memory
-        if len(ready) == 1:
-            return [reason]
-        half = len(ready) // 2
-        return [*encode_isolating(encoder, ready[:half]), *encode_isolating(encoder, ready[half:])]
-    if vectors.shape != (len(ready), encoder.card.dim):
-        raise EncoderError(
-            f"The encoder returned {vectors.shape}, its card says {(len(ready), encoder.card.dim)}.",
-            where=encoder.card.name,
-            remedy="correct the encoder's card",
-        )
-    finite = np.isfinite(vectors).all(axis=1)
-    # a normalised zero is no direction; a raw signal feature may well be zero
-    void = encoder.card.normalise & ~vectors.any(axis=1)
-    return [
-        "the encoder returned a value that is not finite"
-        if not ok
-        else "the encoder returned a zero vector"
-        if empty
-        else vector
-        for vector, ok, empty in zip(vectors, finite, void, strict=True)
-    ]

@@ -20,7 +20,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multimodal_search.embedding.pipeline import Row, embed_rows, encode_isolating, plan_batches
+from multimodal_search.embedding.isolation import encode_isolating
+from multimodal_search.embedding.pipeline import Row, embed_rows, plan_batches
 from multimodal_search.errors import EncoderError, MissingDependencyError, SkipInput
 from multimodal_search.tables import TableWriter, open_table
 from multimodal_search.types import Failure
