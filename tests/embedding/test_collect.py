@@ -304,3 +304,20 @@ def test_pictures_in_s3(tmp_path: Path, stub_source: Any, encoders: Any, monkeyp
         np.testing.assert_array_equal(features.sets[Modality.IMAGE].vectors, encoder.embed([raw]))
     finally:
         server.stop()
+
+
+def test_real_pictures_whole_and_broken(tmp_path: Path, stub_source: Any, encoders: Any) -> None:
+    default = Path(__file__).parents[2].parent / "shared" / "data"
+    data = Path(os.environ.get("MULTIMODAL_SEARCH_REAL_DATA", default)) / "images_tricky"
+    if not data.is_dir():
+        pytest.skip(f"no real data at {data}: set MULTIMODAL_SEARCH_REAL_DATA")
+    names = sorted(str(path.relative_to(data)) for path in data.rglob("*") if path.is_file())
+    source = stub_source(data, [Item(name, "s", image_path=name) for name in names])
+    features = run(source, {Modality.IMAGE: encoders[Modality.IMAGE]}, tmp_path)
+    used, skipped = {item.id for item in features.items}, {one.id for one in features.failures}
+    assert used | skipped == set(names)
+    assert not used & skipped
+    assert "MANIFEST.json" in skipped
+    assert any("truncated" in name for name in skipped)
+    assert len(used) > len(names) // 3
+    assert not any(one.reason.startswith("cannot be prepared") for one in features.failures)
