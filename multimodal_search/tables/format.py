@@ -106,9 +106,10 @@ def write_part(
     array = np.ascontiguousarray(vectors, dtype=info.dtype)
     if array.shape != (len(ids), info.dim):
         raise ValueError(f"vectors of shape {array.shape}, expected {(len(ids), info.dim)}")
-    memory = (
-        io.BytesIO()
-    )  # not straight into the file: numpy's message on a full disk says neither what nor where
+    if {"id", "key"} & set(columns):
+        raise ValueError("the metadata columns 'id' and 'key' are taken")
+    # not straight into the file: numpy's message on a full disk says neither what nor where
+    memory = io.BytesIO()
     np.save(memory, array, allow_pickle=False)
     raw = memory.getbuffer()
     vectors_sha256 = hashlib.sha256(raw).hexdigest()
