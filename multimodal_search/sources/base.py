@@ -23,8 +23,12 @@ class Source(Protocol):
     kind: str
     root: Path
     licence: str | None
-    official_splits: Mapping[str, str] | None
     failures: list[Failure]
+
+    @property
+    def official_splits(self) -> Mapping[str, str] | None:
+        """Read-only, so that a source may find it out when it is first asked."""
+        ...
 
     def items(self) -> list[Item]:
         """All items, in a stable order, scenes contiguous; read once and kept.
