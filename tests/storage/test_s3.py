@@ -166,7 +166,10 @@ def test_refusing_server(s3: str, monkeypatch: pytest.MonkeyPatch, answers: list
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     body = b"<Error><Code>AccessDenied</Code></Error>"
     server = ScriptedServer(
-        [f"HTTP/1.1 {one}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body for one in answers]
+        [
+            f"HTTP/1.1 {one}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
+            for one in answers
+        ]
     )
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
     with pytest.raises(DataError, match="S3 refuses" if requests == 1 else "S3 "):
@@ -175,8 +178,8 @@ def test_refusing_server(s3: str, monkeypatch: pytest.MonkeyPatch, answers: list
 
 
 def test_body_that_breaks_off_is_asked_for_again(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    cut = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234"
-    whole = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789"
+    cut = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\n01234"
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\n0123456789"
     server = ScriptedServer([cut, cut, whole])
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
     assert storage.read_bytes("s3://any/x") == b"0123456789"
