@@ -1,0 +1,1 @@
+"""Writers of the bundle: database, map, plots, report, and ``bundle.json`` last."""

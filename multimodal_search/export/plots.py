@@ -1,0 +1,205 @@
+"""``umap.png`` and ``training.png``, through matplotlib's object interface: no window, no global state."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from multimodal_search.storage import write_atomically
+from multimodal_search.types import FloatArray, Item
+
+MAP_FILE = "umap.png"
+TRAINING_FILE = "training.png"
+
+# Okabe and Ito (2008), told apart with any colour vision, and two more for ten kinds
+_COLOURS = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7",
+    "#56B4E9", "#B8A900", "#4D4D4D", "#882255", "#999933",
+)  # fmt: skip
+_MARKERS = "osD^vP*Xhp"
+_PREFERRED = ("location", "weather", "manoeuvre", "time_of_day", "place")
+_DOTS_PER_INCH = 130
+_INK, _FAINT = "#333333", "#888888"
+
+
+def plot_map(path: Path, items: Sequence[Item], coordinates: FloatArray, *, unseen: frozenset[str]) -> None:
+    """Draw the scenes, coloured by up to two of: location, weather, other metadata with 2 to 10 values.
+
+    Args:
+        items: one a scene.
+        coordinates: (scenes, 2).
+        unseen: test scenes, drawn with a dark edge.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    keys = colour_keys(items)
+    panels: list[str | None] = [*keys[:2]] or [None]
+    figure = Figure(figsize=(7.6 * len(panels), 7.0), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(1, len(panels)))
+    for ax, key in zip(axes, panels, strict=True):
+        _map_panel(ax, items, coordinates, key, unseen)
+    figure.suptitle(
+        f"{len(items)} scenes in the common space (UMAP; near means alike)", fontsize=14, color=_INK
+    )
+    if unseen & {item.scene_id for item in items}:
+        figure.supxlabel("dark edge: scenes that no head was trained on", fontsize=10, color=_FAINT)
+    _save(figure, path)
+
+
+def _map_panel(
+    ax: Axes, items: Sequence[Item], coordinates: FloatArray, key: str | None, unseen: frozenset[str]
+) -> None:
+    values = [_value(item, key) for item in items] if key else ["" for _ in items]
+    kinds = [kind for kind, _ in Counter(values).most_common()]
+    size = float(np.clip(4000 / max(1, len(items)), 8, 70))
+    edges = np.array([0.9 if item.scene_id in unseen else 0.0 for item in items])
+    for number, kind in enumerate(kinds):
+        mine = np.array([value == kind for value in values])
+        ax.scatter(
+            coordinates[mine, 0],
+            coordinates[mine, 1],
+            s=size,
+            c=_FAINT if kind == "unknown" else _COLOURS[number % len(_COLOURS)],
+            marker=_MARKERS[number % len(_MARKERS)],
+            alpha=0.85,
+            edgecolors=_INK,
+            linewidths=edges[mine],
+            label=f"{drawable(kind)} ({int(mine.sum())})",
+        )
+    if key:
+        ax.set_title(f"coloured by {drawable(key.replace('_', ' '))}", fontsize=12, color=_INK)
+        legend = ax.legend(frameon=True, framealpha=0.85, edgecolor="none", fontsize=9, loc="best")
+        for handle in legend.legend_handles:
+            if isinstance(handle, PathCollection):
+                handle.set_sizes([45])
+                handle.set_linewidth(0)
+    ax.set_xlabel("UMAP 1 (no unit)", color=_INK)
+    ax.set_ylabel("UMAP 2 (no unit)", color=_INK)
+    ax.margins(0.06)
+    _calm(ax)
+
+
+def colour_keys(items: Sequence[Item]) -> list[str]:
+    """What can colour the map: location, weather, then other metadata, each with 2 to 10 values."""
+    others = sorted({str(key) for item in items for key in item.metadata} - set(_PREFERRED))
+    found = []
+    for key in (*_PREFERRED, *others):
+        values = Counter(_value(item, key) for item in items)
+        known = {value: count for value, count in values.items() if value != "unknown"}
+        # a value a scene would be a list of names, not a grouping
+        if 2 <= len(known) <= 10 and sum(known.values()) >= 2 * len(known) and len(known) * 2 <= len(items):
+            found.append(key)
+    return found
+
+
+def _value(item: Item, key: str | None) -> str:
+    if key == "location" and item.location:
+        return item.location
+    value = item.metadata.get(key) if key else None
+    return "unknown" if value is None or value == "" or isinstance(value, float) else str(value)
+
+
+def plot_training(path: Path, history: Sequence[Mapping[str, float]], *, val_scenes: int) -> bool:
+    """Draw loss and retrieval on the validation scenes by epoch; False where there is no curve to draw.
+
+    Args:
+        history: ``epoch``, ``train/loss``, ``val/mrr``, ``val/a->b``; epoch 0 is the start.
+        val_scenes: gallery of the validation figure, for the chance line.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    if len(history) < 2:
+        return False
+    figure = Figure(figsize=(9.0, 7.6), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True)
+    _loss_panel(top, history)
+    _retrieval_panel(bottom, history, val_scenes)
+    figure.suptitle("Training of the heads", fontsize=14, color=_INK)
+    _save(figure, path)
+    return True
+
+
+def _loss_panel(ax: Axes, history: Sequence[Mapping[str, float]]) -> None:
+    epochs, loss = _curve(history, "train/loss")
+    ax.plot(epochs, loss, color=_COLOURS[0], marker="o", markersize=3, linewidth=1.8)
+    ax.set_ylabel("training loss (nats)", color=_INK)
+    _calm(ax)
+
+
+def _retrieval_panel(ax: Axes, history: Sequence[Mapping[str, float]], val_scenes: int) -> None:
+    names = [name for name in dict.fromkeys(k for entry in history for k in entry) if name.startswith("val/")]
+    directions = [name for name in names if "->" in name]
+    for number, name in enumerate(directions):
+        epochs, values = _curve(history, name)
+        label = name.removeprefix("val/").replace("->", " → ")
+        ax.plot(
+            epochs, values, color=_COLOURS[number % len(_COLOURS)], linewidth=1.2, alpha=0.75, label=label
+        )
+    epochs, values = _curve(history, "val/mrr")
+    if len(values):
+        ax.plot(epochs, values, color=_INK, linewidth=2.4, label="mean of all")
+        best = int(np.argmax(values))
+        ax.axvline(epochs[best], color=_FAINT, linewidth=1, linestyle=":")
+        ax.scatter([epochs[best]], [values[best]], s=60, color=_COLOURS[3], zorder=5)
+        where = "start" if epochs[best] == 0 else f"epoch {epochs[best]:g}"
+        ax.annotate(
+            f"best: {values[best]:.3f} ({where})",
+            (epochs[best], values[best]),
+            xytext=(-8, 9) if epochs[best] > epochs[-1] / 2 else (8, 9),
+            textcoords="offset points",
+            ha="right" if epochs[best] > epochs[-1] / 2 else "left",
+            fontsize=10,
+            color=_COLOURS[3],
+        )
+    if val_scenes > 1:
+        level = float(np.sum(1.0 / np.arange(1, val_scenes + 1)) / val_scenes)
+        label = f"chance among {val_scenes} scenes ({level:.3f})"
+        ax.axhline(level, color=_FAINT, linewidth=1.2, linestyle="--", label=label)
+    ax.set_ylim(0, 1.08)
+    ax.set_xlabel("epoch (0: the start, before any step)", color=_INK)
+    ax.set_ylabel("mean reciprocal rank on validation scenes", color=_INK)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if names:
+        ax.legend(fontsize=8.5, ncols=2, frameon=True, framealpha=0.85, edgecolor="none", loc="best")
+    _calm(ax)
+
+
+def _curve(history: Sequence[Mapping[str, float]], name: str) -> tuple[FloatArray, FloatArray]:
+    known = [(entry["epoch"], entry[name]) for entry in history if name in entry and np.isfinite(entry[name])]
+    points = np.asarray(known, dtype=np.float64).reshape(-1, 2)
+    return points[:, 0], points[:, 1]
+
+
+def _calm(ax: Axes) -> None:
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(alpha=0.25, linewidth=0.6)
+    ax.tick_params(colors=_INK, labelsize=9)
+
+
+def drawable(text: str) -> str:
+    """The text where the plot's font has its letters; otherwise their code points, never empty boxes."""
+    font = font_manager.get_font(font_manager.findfont(font_manager.FontProperties()))
+    known = font.get_charmap()
+    plain = unicodedata.normalize("NFC", " ".join(text.split())).replace("$", "\\$")
+    short = plain if len(plain) <= 40 else plain[:39] + "…"
+    return "".join(c if ord(c) in known else f"U+{ord(c):04X} " for c in short).strip()
+
+
+def _save(figure: Figure, path: Path) -> None:
+    FigureCanvasAgg(figure)
+    options: dict[str, Any] = {"dpi": _DOTS_PER_INCH, "facecolor": "white", "metadata": {"Software": None}}
+    with write_atomically(path) as file:
+        figure.savefig(file, format="png", **options)

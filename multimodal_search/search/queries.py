@@ -1,0 +1,128 @@
+"""What a person may ask with, made into what an encoder takes; whatever cannot be used is said plainly."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from multimodal_search.embedding.images import decode
+from multimodal_search.errors import DataError, SkipInput
+from multimodal_search.sources.series import (
+    TIME_CHANNEL,
+    Layout,
+    in_time_order,
+    read_layout,
+    read_series,
+    repaired,
+)
+from multimodal_search.storage import is_s3, read_bytes
+from multimodal_search.types import EncoderCard, FloatArray, Series
+
+ImageQuery = str | Path | bytes | Image.Image
+SeriesQuery = str | Path | FloatArray | Series
+
+
+def texts(query: str | Sequence[str]) -> list[str]:
+    """The words, stripped; several phrases are several parts of one query.
+
+    Raises:
+        DataError: there is nothing but white space.
+    """
+    parts = [query] if isinstance(query, str) else list(query)
+    words = [part.strip() for part in parts]
+    if not words or not all(words):
+        raise DataError(
+            "The query text is empty.", remedy="give a few words, such as 'bus at an intersection'"
+        )
+    return words
+
+
+def picture(query: ImageQuery) -> Image.Image:
+    """Upright RGB.
+
+    Raises:
+        DataError: the file is absent, or is no picture that can be read.
+    """
+    if isinstance(query, Image.Image):
+        return _converted(query)
+    if not isinstance(query, bytes):
+        source = read_bytes(str(query)) if is_s3(query) else Path(query).expanduser()
+        if isinstance(source, Path) and not source.is_file():
+            raise DataError(f"There is no picture {str(query)!r}.", remedy="give the path of an image file")
+        return _decoded(source, query)
+    return _decoded(query, "bytes")
+
+
+def _converted(image: Image.Image) -> Image.Image:
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode == "RGB":
+        return upright
+    # through the decoder: 16 bits, alpha and palettes become what they became for the bundle's pictures
+    memory = io.BytesIO()
+    try:
+        upright.save(memory, format="TIFF")
+    except OSError:  # a mode that no file format holds, such as HSV
+        return upright.convert("RGB")
+    return _decoded(memory.getvalue(), "image")
+
+
+def _decoded(source: Path | bytes, where: object) -> Image.Image:
+    try:
+        return decode(source)
+    except SkipInput as skip:
+        raise DataError(f"The picture cannot be used: {skip.reason}.", where=where) from skip
+
+
+def series(query: SeriesQuery, card: EncoderCard) -> Series:
+    """A signal with named channels.
+
+    A ``.npy`` file is read by the ``channels.json`` beside it. Without one, and for an array, the columns are
+    the channels of the bundle's signal encoder in their order, at its rate, after an optional first column of
+    times in seconds.
+
+    Raises:
+        DataError: it cannot be read, or has another number of columns.
+    """
+    if isinstance(query, Series):
+        return query
+    try:
+        if isinstance(query, str | Path):
+            return _from_file(Path(query).expanduser(), card)
+        return _from_array(np.asarray(query), card)
+    except SkipInput as skip:
+        where = query if isinstance(query, str | Path) else None
+        raise DataError(f"The signal cannot be used: {skip.reason}.", where=where) from skip
+
+
+def _from_file(path: Path, card: EncoderCard) -> Series:
+    if not path.is_file():
+        raise DataError(f"There is no signal {str(path)!r}.", remedy="give the path of a .npy file")
+    if (path.parent / "channels.json").is_file():
+        return read_series(path, read_layout(path.parent))
+    plain = read_series(path, Layout())
+    return _from_array(plain.values, card)
+
+
+def _from_array(values: Any, card: EncoderCard) -> Series:
+    channels = tuple(str(name) for name in card.options["channels"])
+    if values.ndim != 2 or not values.size or values.dtype.kind not in "fiub":
+        raise SkipInput(f"an array of shape {values.shape} and dtype {values.dtype}, not (time, channels)")
+    values = values.astype(np.float64)
+    if values.shape[1] == len(channels) + 1:
+        times, values = values[:, 0], values[:, 1:]
+    elif values.shape[1] == len(channels):
+        times = np.arange(len(values)) / float(card.options["rate_hz"])
+    else:
+        raise DataError(
+            f"The signal has {values.shape[1]} columns; the bundle's encoder knows {len(channels)} channels.",
+            remedy=f"give the columns {', '.join(channels)} (with {TIME_CHANNEL} before them, or without)",
+        )
+    ordered_times, ordered = in_time_order(times, values)
+    if not ordered_times.size:
+        raise SkipInput("no row has a time")
+    return repaired(Series(ordered_times, ordered, channels))
