@@ -7,6 +7,7 @@ from typing import Any
 
 import open_clip
 import torch
+from open_clip.transform import PreprocessCfg, image_transform_v2
 from torch import Tensor, nn
 
 from multimodal_search.encoders import pooling
@@ -32,7 +33,7 @@ class ClipImage(TorchEncoder):
     ) -> None:
         visual: Any = network.visual
         config = visual.preprocess_cfg
-        self._transform = open_clip.image_transform_v2(open_clip.PreprocessCfg(**config), is_train=False)
+        self._transform = image_transform_v2(PreprocessCfg(**config), is_train=False)
         shown = {name: config[name] for name in ("size", "mean", "std", "interpolation", "resize_mode")}
         super().__init__(card, network, device, {**settings, "preprocess": shown}, own=_is_visual)
 
