@@ -19,6 +19,7 @@ logger = logging.getLogger("multimodal_search")
 DEFAULT_RATE_HZ = 10.0
 MAX_REPAIRED_SHARE = 0.2  # of a channel's samples; beyond it the channel counts as missing
 TIME_CHANNEL = "timestamp_seconds"
+_LONGEST_SECONDS = 86_400.0  # microseconds taken for seconds would be resampled to billions of rows
 _LARGEST = 1e12  # no signal of a vehicle in SI units comes near; larger values are broken, like infinity
 
 # Where the car is, or which car it is: with these a signal finds its picture by place and not by motion.
@@ -103,6 +104,10 @@ def read_series(path: Path, layout: Layout | None = None) -> Series:
     ordered_times, ordered_values = in_time_order(times, table[:, kept])
     if not ordered_times.size:
         raise SkipInput("the series has no row with a time")
+    # Python's floats overflow to infinity without a warning
+    span = float(ordered_times[-1]) - float(ordered_times[0])
+    if not span < _LONGEST_SECONDS:
+        raise SkipInput(f"the series lasts {span:g} s, more than a day; are its times in seconds?")
     return repaired(Series(ordered_times, ordered_values, tuple(names[index] for index in kept)))
 
 
@@ -158,7 +163,7 @@ def in_time_order(times: FloatArray, values: FloatArray) -> tuple[FloatArray, Fl
     finite = np.isfinite(times)
     if not finite.all():
         times, values = times[finite], values[finite]
-    if times.size < 2 or (np.diff(times) > 0).all():
+    if times.size < 2 or (times[1:] > times[:-1]).all():
         return times, values
     unique, group = np.unique(times, return_inverse=True)
     known = np.isfinite(values)
