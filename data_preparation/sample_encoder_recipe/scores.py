@@ -3,63 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from multimodal_search.encoders.sample import padded_ids
 from multimodal_search.encoders.sample_model import TextTower, VisionTower
-from sample_encoder_recipe.corpus import Corpus
+from multimodal_search.sources.sample import texts, world
+from sample_encoder_recipe.captions import SINGLE, Meaning
 from sample_encoder_recipe.objective import Objective
+from sample_encoder_recipe.pictures import scaled
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Scenes for measuring: pictures (n, height, width, 3), what is true, and the primary texts."""
+
+    pictures: np.ndarray
+    truth: Meaning
+    english: list[str]
+    japanese: list[str]
 
 
 @torch.inference_mode()
-def embed_pictures(vision: VisionTower, pictures: np.ndarray) -> torch.Tensor:
-    """(n, dim) unit vectors, pictures as they are."""
-    batches = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div(127.5).sub(1.0).split(256)
-    return torch.nn.functional.normalize(torch.cat([vision(batch) for batch in batches]), dim=1)
-
-
-@torch.inference_mode()
-def embed_texts(text: TextTower, tokenizer: Tokenizer, lines: Sequence[str]) -> torch.Tensor:
+def embed_pictures(vision: VisionTower, pictures: np.ndarray) -> Tensor:
     """(n, dim) unit vectors."""
-    return torch.nn.functional.normalize(text(torch.from_numpy(padded_ids(tokenizer, lines))), dim=1)
+    return F.normalize(torch.cat([vision(batch) for batch in scaled(pictures).split(200)]), dim=1)
 
 
-def recall_at(queries: torch.Tensor, gallery: torch.Tensor, k: int) -> float:
-    """Share of queries whose own row of the gallery is among the best k."""
-    scores = queries @ gallery.T
-    better = (scores > scores.diagonal()[:, None]).sum(dim=1)
-    return float((better < k).float().mean())
+@torch.inference_mode()
+def embed_texts(text: TextTower, tokenizer: Tokenizer, lines: Sequence[str]) -> Tensor:
+    """(n, dim) unit vectors."""
+    return F.normalize(text(torch.from_numpy(padded_ids(tokenizer, lines))), dim=1)
+
+
+def recall_at(queries: Tensor, gallery: Tensor, k: int, size: int) -> float:
+    """Share of queries whose own row is among the best ``k``, over galleries of ``size`` rows in turn."""
+    found = []
+    for start in range(0, len(gallery) - size + 1, size):
+        similar = queries[start : start + size] @ gallery[start : start + size].T
+        found.append((similar > similar.diagonal()[:, None]).sum(dim=1) < k)
+    return float(torch.cat(found).float().mean())
 
 
 def scores(
-    vision: VisionTower, text: TextTower, heads: Objective, tokenizer: Tokenizer, corpus: Corpus, gallery: int
+    vision: VisionTower, text: TextTower, heads: Objective, tokenizer: Tokenizer, held: HeldOut, size: int
 ) -> dict[str, float]:
-    """Recall over galleries of ``gallery`` scenes (averaged), and accuracy of each attribute."""
-    vision.eval()
-    text.eval()
-    images = embed_pictures(vision, corpus.pictures)
-    found: dict[str, float] = {}
+    """Recall over galleries of ``size`` scenes, attributes read off, precision of short queries."""
+    images = embed_pictures(vision, held.pictures)
     sides = {
-        "en": embed_texts(text, tokenizer, [one[0] for one in corpus.english]),
-        "ja": embed_texts(text, tokenizer, [one[0] for one in corpus.japanese]),
+        "en": embed_texts(text, tokenizer, held.english),
+        "ja": embed_texts(text, tokenizer, held.japanese),
     }
-    starts = range(0, len(corpus) - gallery + 1, gallery)
+    found: dict[str, float] = {}
     for language, vectors in sides.items():
-        for k in (1, 5, 10):
-            rows = [recall_at(vectors[s : s + gallery], images[s : s + gallery], k) for s in starts]
-            found[f"text[{language}]->image R@{k}"] = float(np.mean(rows))
-    pairs = [recall_at(sides["ja"][s : s + gallery], sides["en"][s : s + gallery], 1) for s in starts]
-    found["text[ja]->text[en] R@1"] = float(np.mean(pairs))
+        for k in (1, 10):
+            found[f"text[{language}]->image R@{k}"] = recall_at(vectors, images, k, size)
+    found["text[ja]->text[en] R@1"] = recall_at(sides["ja"], sides["en"], 1, size)
     with torch.inference_mode():
-        for name, head in heads.single.items():
-            labels = torch.from_numpy(corpus.labels[name])
-            found[f"{name} from the picture"] = float((head(images).argmax(1) == labels).float().mean())
-            found[f"{name} from English"] = float((head(sides["en"]).argmax(1) == labels).float().mean())
-        users = torch.from_numpy(corpus.users) > 0.5
-        found["road users from the picture"] = float(((heads.users(images * 12) > 0) == users).float().mean())
-    vision.train()
-    text.train()
+        for source, vectors in (("picture", images), ("en", sides["en"])):
+            codes, users = heads.predicted(vectors)
+            right = (codes == held.truth.codes).float().mean(dim=0).tolist()
+            found |= {f"{name} from {source}": one for name, one in zip(SINGLE, right, strict=True)}
+            found[f"road users from {source}"] = float((users == (held.truth.users > 0.5)).float().mean())
+    for language in ("en", "ja"):
+        found[f"short query[{language}] P@10"] = _short_queries(text, tokenizer, images, held.truth, language)
     return found
+
+
+def _short_queries(
+    text: TextTower, tokenizer: Tokenizer, images: Tensor, truth: Meaning, language: texts.Language
+) -> float:
+    """Mean precision among the ten best pictures, over the commonest phrase of every attribute's values."""
+    found = []
+    for name, values in world.ATTRIBUTES.items():
+        lines = [texts.phrases(name, value, language)[0] for value in values]
+        best = (embed_texts(text, tokenizer, lines) @ images.T).topk(10, dim=1).indices
+        for index, rows in enumerate(best):
+            if name == "road_user":
+                right = truth.users[rows, index] > 0.5
+            else:
+                right = truth.codes[rows, list(SINGLE).index(name)] == index
+            found.append(float(right.float().mean()))
+    return float(np.mean(found))

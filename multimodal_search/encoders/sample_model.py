@@ -66,8 +66,7 @@ class Block(nn.Module):
         """(batch, length, width) -> the same; ``mask`` (batch, 1, 1, length) is true where a token counts."""
         batch, length, width = tokens.shape
         qkv = self.qkv(self.attention_norm(tokens)).view(batch, length, 3, self.heads, width // self.heads)
-        # in float32 also while training in bfloat16: the processor's bfloat16 attention is several times slower
-        query, key, value = qkv.float().permute(2, 0, 3, 1, 4)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         tokens = tokens + self.out(mixed.transpose(1, 2).reshape(batch, length, width))
         result: Tensor = tokens + self.mlp(self.mlp_norm(tokens))
