@@ -1,0 +1,526 @@
+"""What stands beside the road and makes a place: houses, towers, rails, portals, cones, masts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from multimodal_search.sources.sample.draw_road import JUNCTION_WIDTH_M, is_open
+from multimodal_search.sources.sample.layout import Layout, Placed
+from multimodal_search.sources.sample.palette import CONCRETE, SNOW, STEEL, Color, mixed, scaled
+from multimodal_search.sources.sample.view import View
+
+Thing = tuple[float, float, Callable[[], None]]
+"""(x, s, how to draw it): drawn from far to near."""
+
+_WALLS: tuple[Color, ...] = (
+    (196, 186, 170),
+    (168, 112, 88),
+    (142, 148, 158),
+    (206, 200, 190),
+    (120, 98, 86),
+    (176, 160, 128),
+    (108, 122, 140),
+)
+_ROOFS: tuple[Color, ...] = ((140, 66, 50), (92, 70, 60), (70, 76, 88), (120, 92, 70))
+_SHOPS: tuple[Color, ...] = ((210, 54, 60), (40, 132, 190), (240, 180, 40), (52, 160, 100), (190, 70, 170))
+_LEAVES: tuple[Color, ...] = ((58, 104, 48), (76, 122, 54), (46, 88, 52), (96, 116, 50))
+_TRUNK: Color = (86, 66, 50)
+_ORANGE: Color = (244, 112, 26)
+_LIT: Color = (255, 222, 140)
+_PANE: Color = (64, 78, 96)
+
+
+def scenery(view: View, layout: Layout) -> list[Thing]:
+    """Things of the place around the car, ahead and behind."""
+    makers = {
+        "intersection": _towers,
+        "city_street": _towers,
+        "residential_street": _houses,
+        "highway": _highway,
+        "parking_lot": _parking,
+        "construction_zone": _construction,
+        "tunnel": _tunnel,
+        "bridge": _bridge,
+    }
+    things = makers[layout.scene.place](view, layout)
+    if layout.scene.place not in ("parking_lot", "tunnel", "bridge"):
+        things += _lamp_posts(view, layout)
+    if "parked_cars" in layout.scene.road_users:
+        things += []
+    return things
+
+
+def slots(layout: Layout, spacing: float, ahead: float, behind: float) -> list[tuple[int, float]]:
+    """(number, s) of things that stand every ``spacing`` metres and come by as the car drives."""
+    passed = math.floor(layout.travelled / spacing)
+    offset = layout.travelled - passed * spacing
+    first, last = -math.ceil(behind / spacing), math.ceil(ahead / spacing)
+    return [(passed + k, k * spacing - offset) for k in range(first, last)]
+
+
+def _block(
+    view: View, x0: float, x1: float, s0: float, s1: float, height: float, color: Color, base: float = 0.0
+) -> None:
+    """A building's visible walls; x0 is the side towards the road."""
+    end = s0 if s0 > 0 else s1
+    if s0 > 0 or s1 < 0:
+        view.gate(x0, x1, end, base, height, scaled(color, 0.82))
+    view.wall(x0, s0, s1, base, height, color)
+
+
+def _windows(
+    view: View, layout: Layout, x: float, s0: float, s1: float, height: float, number: int, base: float
+) -> None:
+    """Rows of panes on the wall along the road; some lit after dark."""
+    rows = max(1, min(7, int((height - base) / 3.4)))
+    columns = max(2, min(5, int((s1 - s0) / 2.6)))
+    near = min(abs(s0), abs(s1)) if s0 * s1 > 0 else 0.0
+    if near > 55:
+        columns = 1
+    step, level = (s1 - s0) / columns, (height - base) / rows
+    for row in range(rows):
+        z = base + level * (row + 0.3)
+        for column in range(columns):
+            start = s0 + step * (column + 0.18)
+            lit = view.palette.dark and layout.random(20, number, row, column) < 0.42
+            color, glow = (_LIT, 0.85) if lit else (_PANE, 0.0)
+            view.face(
+                (
+                    (x, start, z),
+                    (x, start + step * 0.64, z),
+                    (x, start + step * 0.64, z + level * 0.5),
+                    (x, start, z + level * 0.5),
+                ),
+                color,
+                glow,
+            )
+
+
+def _towers(view: View, layout: Layout) -> list[Thing]:
+    """Shops below, floors above; higher in the city than at a crossing."""
+    city = layout.scene.place == "city_street"
+    things: list[Thing] = []
+    spacing = 15.0
+    for way in (-1, 1):
+        x = way * (layout.road.kerb_m + 5.0)
+        for number, s in slots(layout, spacing, 90, 50):
+            key = number * 2 + (way > 0)
+            s1 = s + spacing - 0.8 - 3.0 * layout.random(21, key)
+            if is_open(layout, s, s1, way):
+                continue
+            height = (14 + 22 * layout.random(22, key)) if city else (6 + 8 * layout.random(22, key))
+
+            def draw(
+                x: float = x, s: float = s, s1: float = s1, height: float = height, key: int = key
+            ) -> None:
+                color = _WALLS[int(layout.random(23, key) * len(_WALLS))]
+                back = x + math.copysign(12.0, x)
+                _block(view, x, back, s, s1, height, color)
+                _windows(view, layout, x, s, s1, height, key, 4.2)
+                shop = _SHOPS[int(layout.random(24, key) * len(_SHOPS))]
+                view.wall(x, s + 0.5, s1 - 0.5, 0.4, 2.9, (52, 58, 66))
+                glow = 0.8 if view.palette.dark else 0.0
+                view.face(((x, s, 3.0), (x, s1, 3.0), (x, s1, 3.9), (x, s, 3.9)), shop, glow)
+
+            things.append((x, (s + s1) / 2, draw))
+            if layout.random(25, key) < 0.6:
+                things.append(_tree(view, layout, way * (layout.road.kerb_m + 1.6), s + 4, key))
+    return things
+
+
+def _houses(view: View, layout: Layout) -> list[Thing]:
+    """Gabled houses behind hedges, trees, wooden poles."""
+    things: list[Thing] = []
+    spacing = 13.0
+    for way in (-1, 1):
+        x = way * (layout.road.kerb_m + 5.5)
+        for number, s in slots(layout, spacing, 75, 40):
+            key = number * 2 + (way > 0)
+            if is_open(layout, s, s + 9.0, way):
+                continue
+
+            def draw(x: float = x, s: float = s, key: int = key) -> None:
+                _house(view, layout, x, s, key)
+
+            things.append((x, s + 4.0, draw))
+            if layout.random(26, key) < 0.7:
+                things.append(_tree(view, layout, way * (layout.road.kerb_m + 3.2), s + 10.5, key))
+    return things
+
+
+def _house(view: View, layout: Layout, x: float, s: float, key: int) -> None:
+    color = _WALLS[int(layout.random(27, key) * len(_WALLS))]
+    roof = _ROOFS[int(layout.random(28, key) * len(_ROOFS))]
+    if view.palette.snowy:
+        roof = mixed(roof, SNOW, 0.85)
+    height, deep, long = 3.0 + 2.6 * (layout.random(29, key) < 0.6), 8.0, 9.0
+    back = x + math.copysign(deep, x)
+    ridge_x, ridge = (x + back) / 2, height + 2.6
+    end = s if s > 0 else s + long
+    _block(view, x, back, s, s + long, height, color)
+    view.face(((x, end, height), (back, end, height), (ridge_x, end, ridge)), scaled(color, 0.8))
+    eave = x - math.copysign(0.5, x)
+    view.face(
+        (
+            (eave, s - 0.3, height - 0.2),
+            (eave, s + long + 0.3, height - 0.2),
+            (ridge_x, s + long + 0.3, ridge),
+            (ridge_x, s - 0.3, ridge),
+        ),
+        roof,
+    )
+    _windows(view, layout, x, s, s + long, height, key, 0.4)
+    hedge = _LEAVES[int(layout.random(30, key) * len(_LEAVES))]
+    hedge_x = x - math.copysign(2.4, x)
+    view.wall(hedge_x, s, s + 6.0, 0, 0.9, mixed(hedge, SNOW, 0.5) if view.palette.snowy else hedge)
+
+
+def _tree(view: View, layout: Layout, x: float, s: float, key: int) -> Thing:
+    def draw() -> None:
+        leaves = _LEAVES[int(layout.random(31, key) * len(_LEAVES))]
+        if view.palette.snowy:
+            leaves = mixed(leaves, SNOW, 0.7)
+        tall = 3.4 + 2.0 * layout.random(32, key)
+        view.board(x, s, 0, 0.3, tall - 0.8, _TRUNK)
+        view.disc(x, s, tall, 1.5, scaled(leaves, 0.82))
+        view.disc(x - 0.5, s, tall + 0.7, 1.1, leaves)
+        view.disc(x + 0.5, s, tall + 0.5, 0.9, scaled(leaves, 1.12))
+
+    return x, s, draw
+
+
+def _lamp_posts(view: View, layout: Layout) -> list[Thing]:
+    things: list[Thing] = []
+    for number, s in slots(layout, 26.0, 85, 30):
+        for way in (-1, 1):
+            if (number + way) % 2 and layout.scene.place != "highway":
+                continue
+            x = way * (layout.road.kerb_m + 0.7)
+            if is_open(layout, s, s, way):
+                continue
+
+            def draw(x: float = x, s: float = s) -> None:
+                arm = x - math.copysign(1.8, x)
+                view.line((x, s, 0), (x, s, 7.2), 0.16, STEEL)
+                view.line((x, s, 7.2), (arm, s, 7.5), 0.12, STEEL)
+                lit = view.palette.dark
+                view.board(arm, s, 7.35, 0.9, 0.2, (255, 226, 160) if lit else (210, 212, 214), 0.95 * lit)
+
+            things.append((x, s, draw))
+    return things
+
+
+def lamp_heads(layout: Layout) -> list[tuple[float, float, float]]:
+    """Where street lamps shine from, for their halo."""
+    if layout.scene.place in ("parking_lot", "tunnel", "bridge"):
+        return []
+    heads = []
+    for number, s in slots(layout, 26.0, 85, 30):
+        for way in (-1, 1):
+            if (number + way) % 2 and layout.scene.place != "highway":
+                continue
+            x = way * (layout.road.kerb_m + 0.7)
+            if not is_open(layout, s, s, way):
+                heads.append((x - math.copysign(1.8, x), s, 7.4))
+    return heads
+
+
+def _highway(view: View, layout: Layout) -> list[Thing]:
+    """Guard rails, a sign gantry, noise barriers or trees."""
+    things: list[Thing] = []
+    edge = layout.road.kerb_m
+    barrier = layout.random(33) < 0.5
+    for number, s in slots(layout, 8.0, 80, 40):
+        for way, x in ((-1, -edge - 0.5), (1, edge + 0.5), (0, 0.0)):
+
+            def rail(x: float = x, s: float = s) -> None:
+                view.wall(x, s, s + 8, 0.45, 0.8, (186, 190, 194))
+                view.line((x, s, 0), (x, s, 0.75), 0.14, STEEL)
+
+            things.append((x, s + 4, rail))
+            key = number * 3 + way
+            if way and barrier:
+
+                def wall(x: float = x, s: float = s, key: int = key) -> None:
+                    tone = scaled((120, 150, 140), 0.9 + 0.2 * layout.random(34, key))
+                    view.wall(x + math.copysign(3, x), s, s + 8, 0, 3.4, tone)
+
+                things.append((x + math.copysign(3, x), s + 4.1, wall))
+            elif way and layout.random(35, key) < 0.55:
+                things.append(_tree(view, layout, x + way * (4 + 5 * layout.random(36, key)), s, key))
+    period = 70.0
+    at = (34.0 + 12 * layout.random(37) - layout.travelled + 20000) % period
+    things.append((0.0, at, lambda: _gantry(view, layout, at)))
+    return things
+
+
+def _gantry(view: View, layout: Layout, s: float) -> None:
+    edge = layout.road.kerb_m + 1.0
+    sign = (24, 104, 70) if not layout.scene.location.startswith("munich") else (28, 82, 166)
+    for x in (-edge, edge):
+        view.line((x, s, 0), (x, s, 6.4), 0.35, STEEL)
+    view.gate(-edge, edge, s, 6.2, 6.5, STEEL)
+    for x0, x1 in ((-8.5, -2.2), (1.6, 9.0)):
+        view.gate(x0, x1, s - 0.1, 5.3, 7.8, (240, 240, 236), 0.25)
+        view.gate(x0 + 0.15, x1 - 0.15, s - 0.2, 5.45, 7.65, sign, 0.25)
+        view.gate(x0 + 0.7, x1 - 2.2, s - 0.25, 6.9, 7.2, (240, 240, 236), 0.25)
+        view.gate(x0 + 0.7, x1 - 1.2, s - 0.25, 6.2, 6.5, (240, 240, 236), 0.25)
+
+
+def _parking(view: View, layout: Layout) -> list[Thing]:
+    """Cars in bays, a store behind, a blue P."""
+    from multimodal_search.sources.sample.draw_vehicles import draw_vehicle
+
+    things: list[Thing] = []
+    edge = layout.road.kerb_m + 0.4
+    for number, s in slots(layout, 2.7, 42, 20):
+        for way in (-1, 1):
+            key = number * 2 + (way > 0)
+            if layout.random(38, key) > 0.68 or is_open(layout, s, s + 2.7, way):
+                continue
+            car = Placed("car", way * (edge + 2.7), s + 1.35, way * math.pi / 2, layout.random(39, key))
+            things.append((car.x, car.s, lambda car=car: draw_vehicle(view, car)))  # type: ignore[misc]
+    store = _WALLS[int(layout.random(40) * len(_WALLS))]
+
+    def building() -> None:
+        s = 62.0
+        view.gate(-45, 45, s, 0, 7.5, store)
+        view.gate(
+            -45, 45, s - 0.1, 5.4, 7.0, _SHOPS[int(layout.random(41) * 5)], 0.7 if view.palette.dark else 0.0
+        )
+        for x in range(-40, 41, 10):
+            view.gate(
+                x,
+                x + 6,
+                s - 0.1,
+                0.3,
+                3.6,
+                _LIT if view.palette.dark else _PANE,
+                0.7 if view.palette.dark else 0.0,
+            )
+
+    things.append((0.0, 62.0, building))
+    for number, s in slots(layout, 21.0, 45, 21):
+        way = 1 if number % 2 else -1
+        x = way * (edge + 0.2)
+        if not is_open(layout, s, s, way):
+            things.append((x, s, lambda x=x, s=s: _parking_sign(view, x, s)))  # type: ignore[misc]
+    return things
+
+
+def _parking_sign(view: View, x: float, s: float) -> None:
+    white = (244, 246, 250)
+    view.line((x, s, 0), (x, s, 3.0), 0.12, STEEL)
+    view.board(x, s, 2.6, 1.5, 1.5, (22, 84, 190), 0.45)
+    view.board(x - 0.2, s, 2.8, 0.22, 1.1, white, 0.5)
+    view.board(x + 0.12, s, 3.35, 0.55, 0.55, white, 0.5)
+    view.board(x + 0.1, s, 3.5, 0.22, 0.24, (22, 84, 190), 0.45)
+
+
+def _construction(view: View, layout: Layout) -> list[Thing]:
+    """Cones along the lane, striped boards, an excavator, a diamond sign."""
+    things: list[Thing] = []
+    edge = layout.road.kerb_m
+    for number, s in slots(layout, 4.5, 45, 15):
+        for way in (-1, 1):
+            x = way * (edge + 0.35)
+            if not is_open(layout, s, s, way):
+                things.append((x, s, lambda x=x, s=s: _cone(view, x, s)))  # type: ignore[misc]
+        if number % 3 == 0:
+            for way in (-1, 1):
+                if not is_open(layout, s, s + 3, way):
+                    x = way * (edge + 2.2)
+                    things.append((x, s, lambda x=x, s=s: _striped(view, x, s)))  # type: ignore[misc]
+    for number, s in slots(layout, 24.0, 60, 24):
+        way = 1 if layout.random(42, number) < 0.5 else -1
+        if not is_open(layout, s - 3, s + 3, way):
+            x = way * (edge + 6.0)
+            things.append((x, s, lambda x=x, s=s, number=number: _digger(view, x, s, number)))  # type: ignore[misc]
+        x = -way * (edge + 0.9)
+        if not is_open(layout, s, s, -way):
+            things.append((x, s - 5, lambda x=x, s=s: _diamond(view, x, s - 5)))  # type: ignore[misc]
+    return things
+
+
+def _cone(view: View, x: float, s: float) -> None:
+    view.board(x, s, 0, 0.5, 0.06, _ORANGE)
+    for z, half, color in ((0.05, 0.2, _ORANGE), (0.32, 0.14, (250, 250, 250)), (0.5, 0.1, _ORANGE)):
+        top = 0.32 if z < 0.1 else 0.5 if z < 0.4 else 0.85
+        narrow = half * (0.7 if top < 0.8 else 0.3)
+        view.face(
+            ((x - half, s, z), (x + half, s, z), (x + narrow, s, top), (x - narrow, s, top)), color, 0.15
+        )
+
+
+def _striped(view: View, x: float, s: float) -> None:
+    for post in (-1.0, 1.0):
+        view.line((x + post, s, 0), (x + post, s, 1.2), 0.1, STEEL)
+    view.gate(x - 1.3, x + 1.3, s, 0.7, 1.15, (248, 248, 244), 0.15)
+    for k in range(4):
+        left = x - 1.3 + k * 0.68
+        view.face(
+            ((left, s, 0.7), (left + 0.32, s, 0.7), (left + 0.5, s, 1.15), (left + 0.18, s, 1.15)),
+            _ORANGE,
+            0.15,
+        )
+
+
+def _diamond(view: View, x: float, s: float) -> None:
+    view.line((x, s, 0), (x, s, 2.0), 0.1, STEEL)
+    view.face(((x, s, 1.5), (x + 0.85, s, 2.35), (x, s, 3.2), (x - 0.85, s, 2.35)), (20, 20, 20))
+    view.face(((x, s, 1.6), (x + 0.75, s, 2.35), (x, s, 3.1), (x - 0.75, s, 2.35)), _ORANGE, 0.35)
+
+
+def _digger(view: View, x: float, s: float, number: int) -> None:
+    yellow: Color = (240, 182, 20)
+    way = -1 if x > 0 else 1
+    view.gate(x - 1.7, x + 1.7, s, 0.1, 0.9, (42, 42, 44))
+    view.gate(x - 1.5, x + 1.5, s, 0.9, 2.2, yellow)
+    view.gate(x - 0.2 * way - 0.6, x - 0.2 * way + 0.7, s - 0.05, 1.6, 2.9, (52, 64, 76))
+    elbow = (x + way * 2.6, s - 0.1, 4.6 + layout_tilt(number))
+    view.line((x + way * 1.0, s - 0.1, 1.8), elbow, 0.5, yellow)
+    view.line(elbow, (x + way * 3.6, s - 0.1, 1.6), 0.4, yellow)
+    view.board(x + way * 3.5, s - 0.1, 0.5, 1.1, 1.1, (60, 60, 62))
+
+
+def layout_tilt(number: int) -> float:
+    """How high an excavator's arm is, metres above its middle position."""
+    return 0.4 * math.sin(number * 1.7)
+
+
+def _tunnel(view: View, layout: Layout) -> list[Thing]:
+    """A hillside with two dark mouths, lamps inside, walls that lead in."""
+    s = 24.0 + 6.0 * layout.random(43)
+    return [(0.0, s, lambda: _portal(view, layout, s)), *_approach(view, layout, s)]
+
+
+def _approach(view: View, layout: Layout, portal: float) -> list[Thing]:
+    things: list[Thing] = []
+    edge = layout.road.kerb_m + 2.0
+    for number, s in slots(layout, 6.0, portal - 3, 40):
+        for way in (-1, 1):
+            x = way * edge
+            tone = scaled(CONCRETE, 0.86 + 0.14 * (number % 2))
+            height = 1.4 + 3.0 * max(0.0, min(1.0, 1 - abs(portal - s) / 26))
+
+            def wall(x: float = x, s: float = s, tone: Color = tone, height: float = height) -> None:
+                view.wall(x, s, s + 6, 0, height, tone)
+
+            things.append((x, s + 3, wall))
+            if layout.random(44, number, way) < 0.5:
+                things.append(_tree(view, layout, x + way * 5, s, number * 2 + way))
+    return things
+
+
+def _portal(view: View, layout: Layout, s: float) -> None:
+    edge = layout.road.kerb_m + 2.0
+    hill = view.palette.ground((92, 112, 66))
+    view.face(
+        ((-90, s + 4, 0), (-60, s + 4, 7), (-22, s + 4, 13), (18, s + 4, 14), (52, s + 4, 9), (90, s + 4, 0)),
+        hill,
+    )
+    tone = scaled(CONCRETE, 0.85 + 0.25 * layout.random(45))
+    view.gate(-edge - 4, edge + 4, s, 0, 8.4, tone)
+    view.gate(-edge - 4.5, edge + 4.5, s - 0.1, 8.0, 8.9, scaled(tone, 0.8))
+    inner = layout.road.kerb_m + 0.6
+    for x0, x1 in ((-inner, -0.6), (0.6, inner)):
+        middle, half = (x0 + x1) / 2, (x1 - x0) / 2
+        arch = [(x0, s - 0.1, 0.0)]
+        arch += [
+            (middle - half * math.cos(k * math.pi / 8), s - 0.1, 3.4 + 2.9 * math.sin(k * math.pi / 8))
+            for k in range(9)
+        ]
+        arch.append((x1, s - 0.1, 0.0))
+        view.face(arch, (22, 21, 20), 0.6)
+        for row in range(4):
+            depth = s + 6 + row * 9
+            for way in (-0.6, 0.6):
+                view.board(middle + way * half, depth, 4.9, 0.9, 0.28, (255, 190, 90), 0.95)
+        view.flat(x0 + 0.4, x1 - 0.4, s, s + 18, (58, 54, 48))
+    for x in (-4.2, 3.0):
+        view.gate(x, x + 1.2, s - 0.2, 7.0, 7.7, (250, 200, 60), 0.7)
+
+
+def _bridge(view: View, layout: Layout) -> list[Thing]:
+    """Railings over water, and pylons with cables."""
+    things: list[Thing] = []
+    edge = layout.road.kerb_m + 1.2
+    steel = ((186, 62, 44), (150, 158, 168), (88, 124, 116), (226, 226, 220))[int(layout.random(46) * 4)]
+    for _, s in slots(layout, 5.0, 80, 40):
+        for way in (-1, 1):
+            x = way * edge
+
+            def rail(x: float = x, s: float = s) -> None:
+                view.wall(x, s, s + 5, 0.95, 1.15, steel)
+                view.wall(x, s, s + 5, 0.5, 0.6, steel)
+                view.line((x, s, 0), (x, s, 1.15), 0.14, steel)
+
+            things.append((x, s + 2.5, rail))
+    first = (22.0 + 10 * layout.random(47) - layout.travelled + 20000) % 48.0 - 16
+    for s in (first, first + 48.0):
+        things.append((0.0, s + 0.01, lambda s=s: _pylon(view, edge + 0.4, s, steel)))  # type: ignore[misc]
+    return things
+
+
+def _pylon(view: View, edge: float, s: float, steel: Color) -> None:
+    tall = 17.0
+    for x in (-edge, edge):
+        view.gate(x - 0.55, x + 0.55, s, 0, tall, steel)
+        for reach in (7.0, 13.0, 19.0):
+            top = tall - 0.25 * (19.0 - reach)
+            for way in (-1, 1):
+                end = s + way * reach
+                if end > 1.0:
+                    view.line((x, s, top), (x, end, 1.1), 0.12, scaled(steel, 0.9))
+    view.gate(-edge, edge, s, 9.0, 10.1, steel)
+    view.gate(-edge, edge, s, tall - 1.4, tall - 0.4, steel)
+
+
+def traffic_lights(view: View, layout: Layout) -> list[Thing]:
+    """Signals at a crossing, or the one thing that makes the car stop elsewhere."""
+    scene, road = layout.scene, layout.road
+    red = scene.manoeuvre == "stop"
+    if scene.place == "intersection" and layout.junction_s is not None:
+        far = layout.junction_s + JUNCTION_WIDTH_M + 1.0
+        near = layout.junction_s - 0.5
+        x = road.side * (road.kerb_m + 0.8)
+        return [
+            (x, far, lambda: _signal(view, x, far, layout.ego_lane_x, red)),
+            (x, near, lambda: _signal(view, x, near, None, red)),
+        ]
+    if red and layout.stop_line_s is not None:
+        at = layout.stop_line_s + 4.5
+        x = road.side * (road.kerb_m + 0.7)
+        if scene.place in ("residential_street", "parking_lot"):
+            return [(x, at - 2, lambda: _stop_sign(view, x, at - 2))]
+        return [(x, at, lambda: _signal(view, x, at, layout.ego_lane_x, red))]
+    return []
+
+
+def _signal(view: View, x: float, s: float, over: float | None, red: bool) -> None:
+    """A post with a head, or an arm that holds the head over the lane."""
+    head_x, z, scale = (over, 4.6, 1.3) if over is not None else (x, 2.4, 1.0)
+    view.line((x, s, 0), (x, s, z + 0.6 if over is not None else z), 0.2, STEEL)
+    if over is not None:
+        view.line((x, s, z + 0.6), (over, s, z + 0.6), 0.16, STEEL)
+    view.board(head_x, s, z - 0.35 * scale, 0.75 * scale, 1.75 * scale, (24, 26, 28))
+    colors = (((70, 30, 30), (70, 60, 30), (60, 250, 130)), ((255, 40, 30), (70, 60, 30), (30, 62, 44)))[red]
+    for k, color in enumerate(colors):
+        lit = (k == 0) == red and k != 1
+        view.disc(head_x, s, z + (1.1 - 0.53 * k) * scale, 0.24 * scale, color, 0.95 if lit else 0.0)
+
+
+def _stop_sign(view: View, x: float, s: float) -> None:
+    view.line((x, s, 0), (x, s, 2.4), 0.12, STEEL)
+    for radius, color in ((0.72, (246, 246, 246)), (0.64, (206, 22, 28))):
+        ring = [
+            (
+                x + radius * math.cos((k + 0.5) * math.pi / 4),
+                s,
+                2.5 + radius * math.sin((k + 0.5) * math.pi / 4),
+            )
+            for k in range(8)
+        ]
+        view.face(ring, color, 0.35)
+    view.gate(x - 0.42, x + 0.42, s - 0.01, 2.38, 2.62, (246, 246, 246), 0.4)
