@@ -14,6 +14,7 @@ from multimodal_search.types import FloatArray, IntArray, Item, Modality
 
 FILE = "scenes_with_umap.json"
 _FEWEST_FOR_UMAP = 5
+_KNN_ROWS = 1024
 
 
 def scene_vectors(
@@ -66,8 +67,11 @@ def lay_out(vectors: FloatArray, seed: int) -> FloatArray:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        k = min(15, n)
         reducer = UMAP(
-            n_neighbors=min(15, n - 1),
+            n_neighbors=k,
+            # exact, and without half of the functions that numba would compile first
+            precomputed_knn=nearest_neighbours(vectors, k),
             min_dist=0.1,
             metric="cosine",
             # spectral initialisation needs more points than dimensions of the graph's eigenvectors
@@ -77,6 +81,25 @@ def lay_out(vectors: FloatArray, seed: int) -> FloatArray:
         )
         coordinates = np.asarray(reducer.fit_transform(vectors.astype(np.float32)), dtype=np.float64)
     return coordinates if np.isfinite(coordinates).all() else _principal(centred)
+
+
+def nearest_neighbours(vectors: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
+    """(n, k) rows and cosine distances of the nearest, each row itself first; a slice of n x n at a time."""
+    unit = np.asarray(vectors, dtype=np.float32)
+    indices = np.empty((len(unit), k), dtype=np.int64)
+    distances = np.empty((len(unit), k), dtype=np.float32)
+    for start in range(0, len(unit), _KNN_ROWS):
+        rows = slice(start, min(start + _KNN_ROWS, len(unit)))
+        away = np.maximum(1.0 - unit[rows] @ unit.T, 0.0)
+        own = np.arange(rows.start, rows.stop)
+        away[own - start, own] = -1.0  # before its duplicates
+        near = np.argpartition(away, k - 1, axis=1)[:, :k]
+        found = np.take_along_axis(away, near, axis=1)
+        # equal distances in the order of the rows
+        order = np.lexsort((near, found), axis=1)
+        indices[rows] = np.take_along_axis(near, order, axis=1)
+        distances[rows] = np.maximum(np.take_along_axis(found, order, axis=1), 0.0)
+    return indices, distances
 
 
 def _principal(centred: FloatArray) -> FloatArray:

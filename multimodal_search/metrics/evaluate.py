@@ -29,7 +29,8 @@ DEFINITIONS = {
     "queries": "texts: one a scene; images and signals: every unseen moment, at most "
     f"{MAX_QUERIES} drawn by the seed; a query never finds itself",
     "gallery": "every unseen moment of that modality; 'scene' is a scene's mean image vector",
-    "ranks": "1 + strictly better + tied / (relevant tied + 1): expected over the orders of ties",
+    "ranks": "1 + strictly better + tied / (relevant tied + 1), expected over the orders of ties; R@k, MRR "
+    "and mAP are expectations over those orders too, so that equal scores for all are exactly chance",
     "interval_95": "bootstrap over scenes and over logs, the wider one; queries drawn anew, gallery fixed",
     "chance": "exact expectation under a uniformly random order",
     "labels": "relevant: another scene with the same value; the query's own scene is out of the gallery",

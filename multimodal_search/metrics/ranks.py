@@ -33,6 +33,9 @@ class Rankings:
         query: (q,) int64, which of the given queries each row is.
         rank: (q,) expected rank of the best relevant row: 1 + strictly better + tied / (relevant tied + 1),
             which is ``1 + better + ties / 2`` where one row is relevant.
+        found: (q, 3) probability that a relevant row is among the first 1, 5 and 10, over the orders of ties:
+            0 or 1 where nothing ties; a model that gives every row the same score is at chance, not above.
+        reciprocal: (q,) expected 1 / rank of the best relevant row, over the orders of ties.
         average_precision: (q,) expected over the orders of tied rows (McSherry & Najork, 2008,
             "Computing information retrieval performance measures efficiently in the presence of tied
             scores").
@@ -42,14 +45,16 @@ class Rankings:
 
     query: IntArray
     rank: Float64
+    found: Float64
+    reciprocal: Float64
     average_precision: Float64
     relevant: IntArray
     candidates: IntArray
 
     def values(self) -> dict[str, Float64]:
         """Per-query values whose mean is the metric: ``R@1``, ``R@5``, ``R@10``, ``MRR``, ``mAP``."""
-        out = {f"R@{k}": (self.rank <= k).astype(np.float64) for k in KS}
-        return {**out, "MRR": 1.0 / self.rank, "mAP": self.average_precision}
+        out = {f"R@{k}": self.found[:, place] for place, k in enumerate(KS)}
+        return {**out, "MRR": self.reciprocal, "mAP": self.average_precision}
 
     def summary(self) -> dict[str, float]:
         """The metrics; empty where no query has anything to find."""
@@ -84,7 +89,8 @@ def rank_queries(
     q = unit_rows(queries)
     g = unit_rows(gallery)
     step = max(1, _CHUNK_BYTES // (8 * max(1, len(g))))
-    parts: list[tuple[int, float, float, int, int]] = []
+    kept: list[int] = []
+    figures: list[tuple[float, ...]] = []
     harmonic = harmonic_numbers(len(g))
     for start in range(0, len(q), step):
         rows = slice(start, start + step)
@@ -97,22 +103,22 @@ def rank_queries(
             scores[blocked] = -np.inf
             relevant &= ~blocked
         for row in np.flatnonzero(relevant.any(axis=1)):
-            found = _one_query(scores[row], relevant[row], harmonic)
-            parts.append((start + int(row), *found))
-    columns = list(zip(*parts, strict=True)) or [(), (), (), (), ()]
+            kept.append(start + int(row))
+            figures.append(_one_query(scores[row], relevant[row], harmonic))
+    table = np.asarray(figures, dtype=np.float64).reshape(-1, len(KS) + 5)
     return Rankings(
-        np.asarray(columns[0], dtype=np.int64),
-        np.asarray(columns[1], dtype=np.float64),
-        np.asarray(columns[2], dtype=np.float64),
-        np.asarray(columns[3], dtype=np.int64),
-        np.asarray(columns[4], dtype=np.int64),
+        query=np.asarray(kept, dtype=np.int64),
+        rank=table[:, 0],
+        reciprocal=table[:, 1],
+        average_precision=table[:, 2],
+        relevant=table[:, 3].astype(np.int64),
+        candidates=table[:, 4].astype(np.int64),
+        found=table[:, 5:],
     )
 
 
-def _one_query(
-    scores: Float64, relevant: npt.NDArray[np.bool_], harmonic: Float64
-) -> tuple[float, float, int, int]:
-    """(expected best rank, expected average precision, relevant rows, candidates) of one query."""
+def _one_query(scores: Float64, relevant: npt.NDArray[np.bool_], harmonic: Float64) -> tuple[float, ...]:
+    """Expected rank, reciprocal, average precision; relevant rows, candidates; found at each of ``KS``."""
     found = np.sort(scores[relevant])
     ordered = np.sort(scores)
     ordered = ordered[np.searchsorted(ordered, -np.inf, side="right") :]
@@ -125,9 +131,19 @@ def _one_query(
     ends = np.concatenate((breaks, [n]))[runs]
     better, tied = n - ends, ends - starts
     hits_before = hits.sum() - np.cumsum(hits)
-    precision = _expected_precision(hits, tied, better, hits_before, harmonic)
-    best_rank = 1.0 + better[-1] + (tied[-1] - hits[-1]) / (hits[-1] + 1.0)
-    return float(best_rank), float(precision.sum() / len(found)), len(found), n
+    precision = _expected_precision(hits, tied, better, hits_before, harmonic).sum() / len(found)
+    first = _first_found(int(better[-1]), int(tied[-1]), int(hits[-1]))
+    return (first[0], first[1], float(precision), len(found), n, *first[2:])
+
+
+def _first_found(better: int, tied: int, hits: int) -> tuple[float, ...]:
+    """Expected rank and reciprocal rank of the first relevant row, and the probabilities of ``KS``."""
+    rank = 1.0 + better + (tied - hits) / (hits + 1.0)
+    if tied == hits:
+        return (rank, 1.0 / rank, *(float(rank <= k) for k in KS))
+    within = 1.0 - _miss_probability(tied, hits)
+    reciprocal = float(np.sum(np.diff(within) / (better + np.arange(1, tied + 1))))
+    return (rank, reciprocal, *(float(within[min(max(k - better, 0), tied)]) for k in KS))
 
 
 def _expected_precision(
@@ -188,6 +204,7 @@ def chance(relevant: IntArray, candidates: IntArray) -> dict[str, float]:
     return out
 
 
+@lru_cache(maxsize=1024)
 def _miss_probability(n: int, r: int) -> Float64:
     """(n + 1,) probability that none of ``r`` relevant rows is among the first k of ``n``, for k = 0..n."""
     k = np.arange(n)

@@ -64,7 +64,8 @@ def test_good_heads_are_seen_to_be_good_and_the_baselines_to_be_what_they_are(me
     assert found["shuffled"]["R@10"] < 0.45
     # four scenes of a log in the gallery: better than chance, and nothing that looks at the picture
     assert found["same log"]["mAP"] > 2 * found["chance"]["mAP"]
-    assert found["same location"]["R@1"] == 0.0
+    # half of the gallery ties: no more than twice chance
+    assert found["same location"]["R@10"] < 2.2 * found["chance"]["R@10"]
 
 
 def test_statistics_are_a_baseline_of_signals_only(measured):

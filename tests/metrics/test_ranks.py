@@ -105,11 +105,25 @@ def test_repeated_rows_tie_exactly_in_float32():
     assert found.rank.tolist() == [49.0, 49.0, 49.0]
 
 
-def test_a_constant_model_finds_nothing_in_the_first_ten():
-    same = np.ones((100, 8), dtype=np.float32)
-    found = rank_queries(same, same, np.arange(100), np.arange(100)).summary()
-    assert found["R@10"] == 0.0
-    assert found["median_rank"] == 50.5
+@pytest.mark.parametrize("rows", [12, 100])
+def test_a_constant_model_is_exactly_at_chance(rows):
+    same = np.ones((rows, 8), dtype=np.float32)
+    found = rank_queries(same, same, np.arange(rows), np.arange(rows))
+    expected = chance(found.relevant, found.candidates)
+    for name, value in found.summary().items():
+        if name != "median_rank":
+            assert value == pytest.approx(expected[name])
+    assert found.summary()["median_rank"] == (rows + 1) / 2
+
+
+def test_a_tie_at_the_edge_counts_by_its_probability():
+    # four strictly better, then the relevant row tied with three others: places 5 to 8
+    gallery = _angles([0, 0, 0, 0, 1, 1, 1, 1, 2])
+    found = rank_queries(
+        np.array([[1.0, 0.0]]), gallery, np.array([7]), np.array([0, 0, 0, 0, 0, 7, 0, 0, 0])
+    )
+    assert found.found[0].tolist() == [0.0, 0.25, 1.0]
+    assert found.reciprocal[0] == pytest.approx(np.mean([1 / 5, 1 / 6, 1 / 7, 1 / 8]))
 
 
 def test_chunks_change_nothing(monkeypatch):
