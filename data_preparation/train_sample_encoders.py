@@ -107,7 +107,7 @@ class Training:
 def main() -> None:
     """Parse, train, print, write."""
     parser = argparse.ArgumentParser(description="Train the small encoders that ship with the package.")
-    parser.add_argument("--scenes", type=int, default=10_000)
+    parser.add_argument("--scenes", type=int, default=8_000)
     parser.add_argument("--epochs", type=int, default=14)
     parser.add_argument("--batch-size", type=int, default=200)
     parser.add_argument("--learning-rate", type=float, default=1.2e-3)
@@ -129,7 +129,7 @@ def main() -> None:
         found = scores(training.vision, training.text, training.heads, training.tokenizer, held, GALLERY)
         shown = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
         print(f"epoch {epoch}: {time.time() - started:.0f} s, loss {loss:.3f}, {shown}", flush=True)
-    _write(training, options.out)
+        _write(training, options.out)  # a run that is stopped early leaves its last scored weights
     print(json.dumps({name: round(value, 4) for name, value in found.items()}, indent=1))
 
 

@@ -66,8 +66,8 @@ def unreachable(name: str, weights: str, modality: Modality, cause: Exception) -
 
 
 def _reachable(endpoint: str) -> bool:
-    request = urllib.request.Request(endpoint, method="HEAD")
     try:
+        request = urllib.request.Request(endpoint, method="HEAD")
         with urllib.request.urlopen(request, timeout=_PROBE_SECONDS):
             return True
     except urllib.error.HTTPError:
