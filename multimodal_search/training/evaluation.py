@@ -1,0 +1,87 @@
+"""Measuring a bundle: on its own unseen scenes, or on other data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from multimodal_search.errors import BundleError
+from multimodal_search.metrics.evaluate import evaluate
+from multimodal_search.projectors.bundle import load_projectors, read_bundle_info
+from multimodal_search.projectors.heads import Projector
+from multimodal_search.settings import DataSettings, EvaluateSettings, TrainSettings, check, read_config
+from multimodal_search.sources import open_source
+from multimodal_search.splits import Splits
+from multimodal_search.training import prepare
+from multimodal_search.types import FloatArray, Modality, MomentFeatures
+
+_SOURCES = ("data_dir", "nuscenes_path", "pairs", "use_sample_data")
+
+
+def evaluate_bundle(settings: EvaluateSettings) -> dict[str, Any]:
+    """The content of ``metrics.json`` for a bundle, measured now.
+
+    Without data flags the bundle's own data is read again and its test scenes are measured. With data flags,
+    scenes that the bundle was trained on are left out.
+
+    Raises:
+        BundleError: no whole bundle; or it does not say where its data is.
+        EncoderError: the encoder at hand is not the one that made the bundle.
+    """
+    info = read_bundle_info(settings.bundle)
+    device = prepare.resolve_device(settings.device)
+    data = _with_data(settings)
+    source = open_source(data, sample_dir=settings.bundle / "sample_data")
+    encoders = prepare.bundle_encoders(info, device, set(info.encoders))
+    features = prepare.gather(source, encoders, data)
+    splits = splits_beside(features, settings.bundle)
+    if not splits.test:
+        raise BundleError(
+            "No unseen scene is left to measure: all scenes of this data trained the bundle.",
+            where=settings.bundle,
+            remedy="give other data, for example --data-dir DIR",
+        )
+    return evaluate(features, project_with(load_projectors(settings.bundle, info)), splits)
+
+
+def project_with(projectors: Mapping[Modality, Projector]) -> Callable[[Modality, FloatArray], FloatArray]:
+    """(modality, (rows, in_dim)) -> (rows, dim) through the heads."""
+    return lambda modality, vectors: projectors[modality].project(vectors)
+
+
+def splits_beside(features: MomentFeatures, bundle: Path) -> Splits:
+    """The bundle's splits for these items; scenes that it never saw count as unseen.
+
+    Raises:
+        BundleError: the bundle has no readable ``metrics.json``.
+    """
+    file = bundle / "metrics.json"
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+        train, val = set(known["splits"]["train"]), set(known["splits"]["val"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(
+            "The bundle's metrics.json, which lists the scenes it was trained on, cannot be read.",
+            where=file,
+            remedy="copy the whole bundle folder, or train again",
+        ) from error
+    scenes = features.scenes()
+    return Splits(
+        tuple(scene for scene in scenes if scene in train),
+        tuple(scene for scene in scenes if scene in val),
+        tuple(scene for scene in scenes if scene not in train and scene not in val),
+        str(known.get("splits_kind", "of the bundle")),
+    )
+
+
+def _with_data(settings: EvaluateSettings) -> EvaluateSettings:
+    """The settings, with the bundle's own data where no data flag was given."""
+    if any(getattr(settings, name) for name in _SOURCES):
+        return settings
+    file = settings.bundle / "settings.yaml"
+    trained = check(TrainSettings, read_config(file, tuple(TrainSettings.model_fields)))
+    fields = set(DataSettings.model_fields)
+    own = {name: value for name, value in trained.model_dump().items() if name in fields}
+    return check(EvaluateSettings, {**own, **settings.model_dump(exclude_unset=True)})

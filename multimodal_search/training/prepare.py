@@ -1,0 +1,166 @@
+"""From settings to features: the source, the frozen encoders, and the table that training reads."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from multimodal_search import encoders as encoder_registry
+from multimodal_search.embedding.collect import collect
+from multimodal_search.encoders.base import FrozenEncoder
+from multimodal_search.errors import DataError, EncoderError, SettingsError, SkipInput
+from multimodal_search.projectors.bundle import BundleInfo
+from multimodal_search.settings import EvaluateSettings, TrainSettings
+from multimodal_search.sources.base import Source
+from multimodal_search.storage import default_features_dir
+from multimodal_search.types import EncoderCard, Item, Modality, MomentFeatures
+
+logger = logging.getLogger("multimodal_search")
+
+SERIES_ENCODERS = ("timeseries/statistics", "timeseries/kernels")
+Encoders = Mapping[Modality, FrozenEncoder]
+
+
+def resolve_device(device: str) -> str:
+    """``auto`` -> the best there is.
+
+    Raises:
+        SettingsError: ``cuda`` was asked for and there is none.
+    """
+    import torch
+
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise SettingsError(
+            "--device cuda, but this machine shows no CUDA device to torch.",
+            where=f"torch {torch.__version__}, CUDA build: {torch.version.cuda or 'none'}",
+            remedy="use --device cpu, or install a driver and a torch build that match",
+        )
+    if device == "auto":
+        return "cuda" if available else "cpu"
+    if device == "cpu" and available:
+        logger.warning("running on the CPU although a GPU is there; --device cuda is much faster")
+    return device
+
+
+def build_encoders(settings: TrainSettings, source: Source, device: str) -> dict[Modality, FrozenEncoder]:
+    """The image and text encoders for the modalities that the items have.
+
+    Raises:
+        EncoderError: unknown encoder, or weights that cannot be reached.
+    """
+    items = source.items()
+    present = {
+        Modality.IMAGE: any(item.image_path or item.images for item in items),
+        Modality.TEXT: any(text.strip() for item in items for text in item.text),
+    }
+    defaults = encoder_registry.default_encoders(source.kind == "sample")
+    asked = {
+        Modality.IMAGE: (settings.image_encoder, settings.image_weights),
+        Modality.TEXT: (settings.text_encoder, settings.text_weights),
+    }
+    built = {}
+    for modality, (name, weights) in asked.items():
+        if not present[modality]:
+            continue
+        default_name, default_weights = defaults[modality]
+        if name is None:
+            name, weights = default_name, weights or default_weights
+        built[modality] = encoder_registry.build(name, modality, weights, device)
+    return built
+
+
+def series_channels(source: Source) -> tuple[str, ...]:
+    """The names of all channels, over the first usable signal of each scene, in order of appearance.
+
+    Raises:
+        DataError: no item has a usable signal.
+    """
+    names: dict[str, None] = {}
+    seen: set[str] = set()
+    reasons: list[str] = []
+    for item in source.items():
+        if item.scene_id in seen:
+            continue
+        try:
+            series = source.series(item)
+        except SkipInput as skip:
+            reasons.append(skip.reason)
+            continue
+        if series is not None:
+            seen.add(item.scene_id)
+            names.update(dict.fromkeys(series.channels))
+    if not names:
+        raise DataError(
+            "--include-timeseries, but no item has a usable signal"
+            + (f" (the first reason: {reasons[0]})" if reasons else "")
+            + ".",
+            where=source.root,
+            remedy="leave the flag out, or add the signals (docs/data.md says where they are looked for)",
+        )
+    return tuple(names)
+
+
+def build_series_encoders(source: Source, device: str) -> dict[str, FrozenEncoder]:
+    """The candidates for the signals, by name; cross-validation keeps the winner."""
+    channels = series_channels(source)
+    return {
+        name: encoder_registry.build(name, Modality.TIMESERIES, None, device, channels=channels)
+        for name in SERIES_ENCODERS
+    }
+
+
+def bundle_encoders(
+    info: BundleInfo, device: str, modalities: set[Modality]
+) -> dict[Modality, FrozenEncoder]:
+    """The encoders that made a bundle, checked against the fingerprints it holds.
+
+    Raises:
+        EncoderError: an encoder gives other vectors than those in the bundle.
+    """
+    built = {}
+    for modality, (card, fingerprint) in info.encoders.items():
+        if modality in modalities:
+            built[modality] = checked_encoder(card, fingerprint, device)
+    return built
+
+
+def checked_encoder(card: EncoderCard, fingerprint: str, device: str) -> FrozenEncoder:
+    """An encoder rebuilt from its card.
+
+    Raises:
+        EncoderError: it is not the encoder that the fingerprint was taken of.
+    """
+    encoder = encoder_registry.build_from_card(card, device)
+    if encoder.fingerprint != fingerprint:
+        raise EncoderError(
+            f"The encoder {card.name} ({card.weights}) is not the one that made this bundle.",
+            where=f"fingerprint {encoder.fingerprint[:12]}, the bundle has {fingerprint[:12]}",
+            remedy="use the same weights and library versions, or train again",
+        )
+    return encoder
+
+
+def gather(source: Source, encoders: Encoders, settings: TrainSettings | EvaluateSettings) -> MomentFeatures:
+    """Every input through its encoder, once; what is in the table already is only read."""
+    return collect(
+        source,
+        encoders,
+        features_dir=Path(settings.features_dir) if settings.features_dir else default_features_dir(),
+        cameras=tuple(settings.cameras),
+        batch_size=settings.encode_batch_size,
+        num_workers=settings.num_workers,
+    )
+
+
+def describe(source: Source, items: list[Item]) -> str:
+    """One line on the data."""
+    scenes = {item.scene_id for item in items}
+    groups = {item.group for item in items if item.group}
+    skipped = f", {len(source.failures)} inputs skipped" if source.failures else ""
+    return (
+        f"{source.kind}: {len(items)} items of {len(scenes)} scenes"
+        + (f" in {len(groups)} logs" if groups else "")
+        + f" from {source.root}{skipped}"
+    )

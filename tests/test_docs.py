@@ -1,0 +1,93 @@
+"""Every code block of README.md and docs/ runs: shell and Python as written, YAML and JSON parsed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("README*.md"), *(ROOT / "docs").glob("*.md")])
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+RUN = {"bash", "python", "yaml", "json"}
+# Pages whose commands read a bundle that an earlier step of the page's story made.
+NEEDS_BUNDLE = {"bundle.md"}
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    return FENCE.findall(page.read_text(encoding="utf-8"))
+
+
+def test_every_block_has_a_known_language() -> None:
+    """Blocks without a language are layouts, and commands that set a machine up; .ci/run runs those."""
+    for page in PAGES:
+        for language, _ in blocks(page):
+            assert language in RUN | {""}, f"{page.name}: {language}"
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small bundle in ``output``, as the quick start leaves it."""
+    home = tmp_path_factory.mktemp("quickstart")
+    prepare_folder(home)
+    command = "train.py --use-sample-data --include-timeseries --sample-scenes 40 --epochs 2"
+    run([sys.executable, *command.split()], home)
+    return home / "output"
+
+
+def prepare_folder(home: Path) -> None:
+    for name in ("train.py", "configs", "constraints.txt", "pyproject.toml", "Makefile"):
+        (home / name).symlink_to(ROOT / name)
+
+
+def run(command: list[str], home: Path) -> None:
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "XDG_CACHE_HOME": str(home.parent / "cache"),
+    }
+    done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+
+
+def page_cases() -> Iterator[object]:
+    for page in PAGES:
+        if any(language in RUN for language, _ in blocks(page)):
+            yield pytest.param(page, id=page.name, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("page", page_cases())
+def test_the_page_runs(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    prepare_folder(tmp_path)
+    if page.name in NEEDS_BUNDLE:
+        shutil.copytree(request.getfixturevalue("bundle"), tmp_path / "output")
+    for language, code in blocks(page):
+        if language == "bash":
+            for line in code.replace("\\\n", " ").strip().splitlines():
+                # .ci/run calls make itself; here only that the targets exist
+                command = line.replace("make ", "make -n ", 1) if line.startswith("make ") else line
+                run(["bash", "-euc", command], tmp_path)
+        elif language == "python":
+            run([sys.executable, "-c", code], tmp_path)
+        elif language == "yaml":
+            file = tmp_path / "block.yaml"
+            file.write_text(code, encoding="utf-8")
+            assert isinstance(yaml.safe_load(code), dict)
+        elif language == "json":
+            json.loads(code)
