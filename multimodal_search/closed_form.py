@@ -23,7 +23,7 @@ from multimodal_search.types import FloatArray, IntArray
 PENALTIES = (1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0)
 """Relative to the mean variance of the inputs (which is 1 once they are standardised)."""
 
-_CHUNK_ROWS = 4096
+_CHUNK_ROWS = 1024
 
 
 @dataclass(frozen=True, slots=True)

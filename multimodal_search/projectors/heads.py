@@ -86,18 +86,17 @@ class Projector(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(batch, in_dim) -> (batch, out_dim), each row of length 1; a zero stays zero, never NaN."""
-        standard = (features - self.mean) / self.scale
-        if self.spec.kind != "residual":
-            # a value far outside the training data (a broken sensor) must not outweigh all the others
-            standard = standard.clamp(-_LARGEST, _LARGEST)
         if self.spec.kind == "residual":
-            # the mean over inputs, not the sum: AdamW moves every weight by the same step, and the correction
-            # must stay small beside x however wide the encoder is
-            out = features + F.linear(standard, self.linear.weight) / self.spec.in_dim + self.linear.bias
-        elif self.spec.kind == "mlp":
-            out = self.linear(standard) + self.narrow(F.gelu(self.wide(standard)))
-        else:
-            out = self.linear(standard)
+            # the mean over standardised inputs, not the sum: AdamW moves every weight by the same step, and
+            # the correction must stay small beside x however wide the encoder is
+            weight = self.linear.weight / (self.scale * self.spec.in_dim)
+            out = features + F.linear(features, weight, self.linear.bias - weight @ self.mean)
+            return F.normalize(out, dim=-1)
+        # a value far outside the training data (a broken sensor) must not outweigh all the others
+        standard = ((features - self.mean) / self.scale).clamp(-_LARGEST, _LARGEST)
+        out = self.linear(standard)
+        if self.spec.kind == "mlp":
+            out = out + self.narrow(F.gelu(self.wide(standard)))
         return F.normalize(out, dim=-1)
 
     def departure(self) -> Tensor:

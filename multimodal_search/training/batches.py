@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from multimodal_search.types import FloatArray, IntArray, Modality, MomentFeatures
+from multimodal_search.types import FeatureSet, FloatArray, IntArray, Modality, MomentFeatures
 
 SAME_TEXT_COSINE = 0.95
 MOMENTS_A_SCENE = 2
@@ -46,6 +46,29 @@ class Batch:
     same_text: Tensor
 
 
+class _Texts:
+    """Which captions are the same, and which are nearly so to the frozen encoder."""
+
+    def __init__(self, texts: FeatureSet | None) -> None:
+        self.vectors = np.zeros((0, 1), dtype=np.float32) if texts is None else texts.vectors
+        numbers = _caption_numbers(texts.ids) if texts else []
+        self.caption_of_row = np.array([*numbers, -1], dtype=np.int64)  # the last is row -1: no text
+        self._near = self._compare(np.arange(len(self.vectors))) if len(self.vectors) <= MOST_ITEMS else None
+
+    def near(self, rows: IntArray) -> Tensor:
+        """(rows, rows) bool, or (0, 0) where no two different rows are near."""
+        near = self._compare(rows) if self._near is None else self._near
+        if self._near is not None and len(near):
+            index = torch.from_numpy(rows)
+            near = near[index][:, index]
+        return near if int(near.sum()) > len(rows) else near[:0, :0]
+
+    def _compare(self, rows: IntArray) -> Tensor:
+        vectors = torch.nn.functional.normalize(torch.from_numpy(gather_rows(self.vectors, rows)), dim=1)
+        near = vectors @ vectors.T >= SAME_TEXT_COSINE
+        return near if int(near.sum()) > len(rows) else near[:0, :0]
+
+
 class BatchPlan:
     """Makes batches out of the feature sets by index; nothing but the batch itself is copied.
 
@@ -62,9 +85,11 @@ class BatchPlan:
     def __init__(self, features: MomentFeatures, *, batch_items: int | None, seed: int) -> None:
         self.features = features
         self.seed = seed
+        self.texts = _Texts(features.sets.get(Modality.TEXT))
         scene_number = {scene: number for number, scene in enumerate(features.scenes())}
         self.scene_of = np.array([scene_number[item.scene_id] for item in features.items], dtype=np.int64)
-        self.items_of = _groups(self.scene_of, len(scene_number))
+        self.by_scene = np.argsort(self.scene_of, kind="stable")
+        self.scene_ends = np.searchsorted(self.scene_of[self.by_scene], np.arange(len(scene_number) + 1))
         self.seconds_of = np.array(
             [np.nan if item.timestamp_us is None else item.timestamp_us / 1e6 for item in features.items]
         )
@@ -72,15 +97,13 @@ class BatchPlan:
             modality: np.searchsorted(one.item_index, np.arange(len(features.items) + 1))
             for modality, one in features.sets.items()
         }
-        texts = features.sets.get(Modality.TEXT)
-        self.caption_of_row = _caption_numbers(texts.ids) if texts else np.zeros(0, dtype=np.int64)
         most_items = batch_items or MOST_ITEMS
-        largest = max((len(one) for one in self.items_of), default=1)
+        largest = int(np.diff(self.scene_ends).max(initial=1))
         # at least two scenes a step, since one alone has no negatives
         self.moments = max(1, min(MOMENTS_A_SCENE, largest, most_items // 2))
-        self.scenes_a_step = max(1, min(len(self.items_of), most_items // self.moments))
-        items_a_step = min(len(features.items), self.scenes_a_step * self.moments)
-        self.steps = max(FEWEST_STEPS, -(-len(features.items) // max(1, items_a_step)))
+        self.scenes_a_step = max(1, min(len(scene_number), most_items // self.moments))
+        # an epoch passes over the scenes, as --epochs says: keyframes of a scene are near duplicates
+        self.steps = max(FEWEST_STEPS, -(-len(scene_number) // self.scenes_a_step))
 
     def batch(self, epoch: int, step: int, rank: int = 0, world: int = 1) -> Batch:
         """The batch of one step; ``rank`` of ``world`` processes gets the vectors of its own share."""
@@ -91,7 +114,7 @@ class BatchPlan:
         unique, text_index = np.unique(text_rows, return_inverse=True)
         if len(unique) and unique[0] < 0:
             unique, text_index = unique[1:], text_index - 1
-        caption = np.where(text_rows >= 0, np.append(self.caption_of_row, -1)[text_rows], -1)
+        caption = self.texts.caption_of_row[text_rows]
         entries = {}
         for modality, one in self.features.sets.items():
             kept = np.flatnonzero(rows[modality] >= 0)
@@ -109,11 +132,11 @@ class BatchPlan:
                 caption=torch.from_numpy(caption[kept]),
                 text=torch.from_numpy(text_index[kept].astype(np.int64)),
             )
-        return Batch(entries, self._same_text(unique))
+        return Batch(entries, self.texts.near(unique))
 
     def _scenes(self, epoch: int, step: int) -> IntArray:
         """Scenes of a step: consecutive ones of an order that is shuffled anew each time it is used up."""
-        n = len(self.items_of)
+        n = len(self.scene_ends) - 1
         if self.scenes_a_step >= n:
             return np.arange(n)
         first = step * self.scenes_a_step
@@ -126,13 +149,20 @@ class BatchPlan:
         return scenes
 
     def _draw_items(self, generator: np.random.Generator, scenes: IntArray) -> IntArray:
-        drawn = []
-        for scene in scenes.tolist():
-            of_scene = self.items_of[scene]
-            if len(of_scene) > self.moments:
-                of_scene = of_scene[np.sort(generator.choice(len(of_scene), self.moments, replace=False))]
-            drawn.append(of_scene)
-        return np.concatenate(drawn)
+        """(items,) ``moments`` different items of each scene, or all where it has no more."""
+        start = self.scene_ends[scenes]
+        count = self.scene_ends[scenes + 1] - start
+        one, two = generator.random((2, len(scenes)))
+        first = np.floor(one * count).astype(np.int64)
+        if self.moments == 1:
+            first_items: IntArray = self.by_scene[start + first]
+            return first_items
+        # the second is drawn among the others
+        second = np.floor(two * (count - 1)).astype(np.int64)
+        second += second >= first
+        both = np.stack([start + first, start + second], axis=1)
+        items: IntArray = self.by_scene[both[np.stack([count > 0, count > 1], axis=1)]]
+        return items
 
     def _draw_rows(self, generator: np.random.Generator, modality: Modality, items: IntArray) -> IntArray:
         """(items,) one row each, at random among those the item has; -1 without any."""
@@ -141,13 +171,6 @@ class BatchPlan:
         pick = first + np.floor(generator.random(len(items)) * np.maximum(count, 1)).astype(np.int64)
         links = np.append(self.features.sets[modality].row_index, -1)
         return np.where(count > 0, links[np.minimum(pick, len(links) - 1)], -1)
-
-    def _same_text(self, rows: IntArray) -> Tensor:
-        texts = self.features.sets.get(Modality.TEXT)
-        if texts is None or not len(rows):
-            return torch.zeros((0, 0), dtype=torch.bool)
-        vectors = torch.nn.functional.normalize(torch.from_numpy(gather_rows(texts.vectors, rows)), dim=1)
-        return vectors @ vectors.T >= SAME_TEXT_COSINE
 
 
 def pair_masks(batch: Batch, one: Modality, two: Modality, near_seconds: float) -> tuple[Tensor, Tensor]:
@@ -182,20 +205,16 @@ def pairs_of(modalities: Mapping[Modality, object]) -> list[tuple[Modality, Moda
     return [(one, two) for index, one in enumerate(order) for two in order[index + 1 :]]
 
 
-def _groups(number_of: IntArray, count: int) -> list[IntArray]:
-    order = np.argsort(number_of, kind="stable")
-    ends = np.searchsorted(number_of[order], np.arange(count + 1))
-    return [order[ends[i] : ends[i + 1]] for i in range(count)]
-
-
-def _caption_numbers(texts: tuple[str, ...]) -> IntArray:
+def _caption_numbers(texts: tuple[str, ...]) -> list[int]:
     numbers: dict[str, int] = {}
     normalised = (" ".join(unicodedata.normalize("NFKC", text).casefold().split()) for text in texts)
-    return np.array([numbers.setdefault(text, len(numbers)) for text in normalised], dtype=np.int64)
+    return [numbers.setdefault(text, len(numbers)) for text in normalised]
 
 
 def _share(vectors: FloatArray, rows: IntArray, rank: int, world: int) -> Tensor:
     """This process's consecutive share of the rows, padded so that all shares have one size."""
+    if world == 1:
+        return torch.from_numpy(gather_rows(vectors, rows))
     size = -(-len(rows) // world)
     mine = rows[rank * size : (rank + 1) * size]
     out = torch.zeros((size, vectors.shape[1]))

@@ -25,17 +25,27 @@ def infonce(one: Tensor, two: Tensor, scale: Tensor, positives: Tensor, ignored:
     Returns:
         () mean of the two directions.
     """
-    logits = (scale * (one @ two.T)).masked_fill(ignored, _NEVER)
-    return (_cross_entropy(logits, positives) + _cross_entropy(logits.T, positives.T)) / 2
+    if not len(one) or not len(two):
+        return (one.sum() + two.sum() + scale) * 0.0
+    logits = (scale * one) @ two.T
+    if bool(ignored.any()):
+        logits = logits.masked_fill(ignored, _NEVER)
+    rows, columns = positives.nonzero(as_tuple=True)
+    # only the positives' logits are touched beside the two normalisers: masks of the whole matrix cost more
+    # time than the heads themselves
+    chosen = logits[rows, columns]
+    forth = _cross_entropy(logits.logsumexp(dim=1), chosen, rows)
+    back = _cross_entropy(logits.logsumexp(dim=0), chosen, columns)
+    return (forth + back) / 2
 
 
-def _cross_entropy(logits: Tensor, positives: Tensor) -> Tensor:
-    count = positives.sum(dim=1)
+def _cross_entropy(normaliser: Tensor, chosen: Tensor, rows: Tensor) -> Tensor:
+    """Mean over the rows that have positives of: normaliser - mean logit of the positives."""
+    count = torch.bincount(rows, minlength=len(normaliser))
     valid = count > 0
-    targets = positives / count.clamp(min=1).unsqueeze(1)
-    # sums with masked rows instead of indexing: an empty selection would cut the graph
-    of_rows = -(targets * F.log_softmax(logits, dim=1)).sum(dim=1)
-    return (of_rows * valid).sum() / valid.sum().clamp(min=1)
+    sums = torch.zeros_like(normaliser).index_add(0, rows, chosen)
+    of_rows = torch.where(valid, normaliser - sums / count.clamp(min=1), torch.zeros_like(normaliser))
+    return of_rows.sum() / valid.sum().clamp(min=1)
 
 
 def sigmoid(

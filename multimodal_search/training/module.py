@@ -85,7 +85,7 @@ class AlignmentModule(L.LightningModule):
             for modality, head in self.projectors.items()
         }
         anchored = Modality.IMAGE in projected and Modality.TEXT in projected
-        total = sum((out.sum() for out in projected.values()), torch.zeros((), device=self.device)) * 0.0
+        total = torch.zeros((), device=self.device)
         for one, two in self.pairs:
             name = pair_name(one, two)
             a, b = projected[one], projected[two]
@@ -137,7 +137,7 @@ class AlignmentModule(L.LightningModule):
             {"params": [one for one in trained if one.ndim > 1], "weight_decay": self.objective.weight_decay},
             {"params": [one for one in trained if one.ndim <= 1], "weight_decay": 0.0},
         ]
-        optimizer = torch.optim.AdamW(groups, lr=self.objective.learning_rate)
+        optimizer = torch.optim.AdamW(groups, lr=self.objective.learning_rate, fused=True)
         warm_up = max(1, round(self.objective.warm_up_share * self.objective.total_steps))
         rest = max(1, self.objective.total_steps - warm_up)
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from tqdm import tqdm
 
 from multimodal_search.errors import SettingsError, nearest
 from multimodal_search.settings.models import TrainSettings
@@ -95,7 +96,7 @@ def make_trainer(
         own.append(_Checkpoint(dirpath=folder, filename="best", monitor=MONITOR, mode="max"))
     own.append(_Checkpoint(dirpath=folder, filename="last", save_on_train_epoch_end=True))
     if settings.trainer.get("enable_progress_bar", True):
-        own.append(TQDMProgressBar(refresh_rate=10))
+        own.append(_EpochBar())
     options: dict[str, Any] = {
         "max_epochs": settings.epochs,
         "accelerator": accelerator_of(settings.device),
@@ -110,6 +111,7 @@ def make_trainer(
         "plugins": [],
         **settings.trainer,
     }
+    options["enable_progress_bar"] = False  # Lightning's draws a bar a step; ours is one line for all epochs
     options["plugins"] = [_AtomicCheckpoints(), *_as_list(options["plugins"])]
     loggers = _loggers(output_dir)
     return L.Trainer(callbacks=[*callbacks, *own], logger=loggers, enable_checkpointing=True, **options)
@@ -137,6 +139,29 @@ class _Checkpoint(ModelCheckpoint):
         moved = {"dirpath": self.dirpath, "best_k_models": scores, "last_model_path": ""}
         paths = {"best_model_path": here, "kth_best_model_path": here if scores else ""}
         super().load_state_dict({**state_dict, **moved, **paths})
+
+
+class _EpochBar(Callback):
+    """One line: epochs done, the loss, and the figure that chooses."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.is_global_zero:
+            total, done = trainer.max_epochs, trainer.current_epoch
+            self._bar = tqdm(desc="training", total=total, initial=done, unit=" epochs", mininterval=0.5)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.is_global_zero:
+            shown = {
+                name.split("/")[1]: f"{float(value):.3f}"
+                for name, value in trainer.callback_metrics.items()
+                if name in ("train/loss", MONITOR)
+            }
+            self._bar.set_postfix(shown, refresh=False)
+            self._bar.update()
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if hasattr(self, "_bar"):
+            self._bar.close()
 
 
 class _Patience(EarlyStopping):

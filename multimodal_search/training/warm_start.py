@@ -73,8 +73,8 @@ def statistics(one: FeatureSet) -> tuple[FloatArray, FloatArray]:
     if len(rows) > _MOST_STATISTICS_ROWS:
         rows = rows[:: -(-len(rows) // _MOST_STATISTICS_ROWS)]
     total, squares, shift = 0.0, 0.0, np.asarray(one.vectors[rows[0]], dtype=np.float64)
-    for start in range(0, len(rows), 4096):
-        part = np.asarray(one.vectors[rows[start : start + 4096]], dtype=np.float64) - shift
+    for start in range(0, len(rows), 1024):
+        part = np.asarray(one.vectors[rows[start : start + 1024]], dtype=np.float64) - shift
         total, squares = total + part.sum(axis=0), squares + np.square(part).sum(axis=0)
     mean = np.asarray(total) / len(rows)
     variance = np.maximum(np.asarray(squares) / len(rows) - mean**2, 0)
