@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from multimodal_search.sources.sample.layout import Placed
+from multimodal_search.sources.sample.traffic import Placed
 from multimodal_search.sources.sample.palette import Color, scaled
 from multimodal_search.sources.sample.view import Point, View
 
@@ -56,15 +56,16 @@ class _Frame:
             self.view.line(one, other, width, color)
 
 
-def _shadow(view: View, one: Placed, length: float) -> None:
-    dark = scaled(view.palette.road(), 0.55)
-    view.flat(one.x - 0.4, one.x + 0.4, one.s - length / 2, one.s + length / 2, dark)
+def _shadow(body: _Frame, length: float) -> None:
+    half = length / 2
+    corners = ((-0.3, -half), (0.3, -half), (0.3, half), (-0.3, half))
+    body.view.face([body.at(u, v, 0.0) for u, v in corners], scaled(body.view.palette.road(), 0.55))
 
 
 def draw_pedestrian(view: View, one: Placed) -> None:
     """A walking figure; under an umbrella in the rain."""
-    _shadow(view, one, 0.6)
     body = _Frame(view, one)
+    _shadow(body, 0.6)
     stride = 0.34 * math.sin(one.walk * 4.2)
     coat, trousers = _pick(_COATS, one.tint), _pick(_TROUSERS, (one.tint * 7) % 1)
     skin = _pick(_SKIN, (one.tint * 13) % 1)
@@ -101,8 +102,8 @@ def _rider(body: _Frame, coat: Color, helmet: Color, seat: Point, hands: Point, 
 
 def draw_cyclist(view: View, one: Placed) -> None:
     """A person on a bicycle: two thin wheels, a frame, a helmet."""
-    _shadow(view, one, 1.7)
     body = _Frame(view, one)
+    _shadow(body, 1.7)
     frame = _pick(_COATS, (one.tint * 5) % 1)
     for v in (0.52, -0.52):
         body.wheel(v, 0.36, _DARK, 0.06)
@@ -124,8 +125,8 @@ def draw_cyclist(view: View, one: Placed) -> None:
 
 def draw_motorcycle(view: View, one: Placed) -> None:
     """A motorcyclist: thick wheels, a heavy body, a full helmet, a lamp."""
-    _shadow(view, one, 2.2)
     body = _Frame(view, one)
+    _shadow(body, 2.2)
     tank = _pick(((190, 30, 34), (30, 60, 150), (36, 38, 42), (220, 110, 20)), one.tint)
     for v in (0.72, -0.72):
         body.wheel(v, 0.32, _DARK, 0.2)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from multimodal_search.sources.sample.draw_road import JUNCTION_WIDTH_M, is_open
-from multimodal_search.sources.sample.layout import Layout, Placed
+from multimodal_search.sources.sample.layout import JUNCTION_WIDTH_M, Layout, is_open
 from multimodal_search.sources.sample.palette import CONCRETE, SNOW, STEEL, Color, mixed, scaled
+from multimodal_search.sources.sample.traffic import Placed
 from multimodal_search.sources.sample.view import View
 
 Thing = tuple[float, float, Callable[[], None]]
@@ -44,10 +44,8 @@ def scenery(view: View, layout: Layout) -> list[Thing]:
         "bridge": _bridge,
     }
     things = makers[layout.scene.place](view, layout)
-    if layout.scene.place not in ("parking_lot", "tunnel", "bridge"):
+    if layout.scene.place != "tunnel":
         things += _lamp_posts(view, layout)
-    if "parked_cars" in layout.scene.road_users:
-        things += []
     return things
 
 
@@ -83,7 +81,7 @@ def _windows(
         z = base + level * (row + 0.3)
         for column in range(columns):
             start = s0 + step * (column + 0.18)
-            lit = view.palette.dark and layout.random(20, number, row, column) < 0.42
+            lit = view.palette.dark and layout.dice(20, number, row, column) < 0.42
             color, glow = (_LIT, 0.85) if lit else (_PANE, 0.0)
             view.face(
                 (
@@ -106,25 +104,25 @@ def _towers(view: View, layout: Layout) -> list[Thing]:
         x = way * (layout.road.kerb_m + 5.0)
         for number, s in slots(layout, spacing, 90, 50):
             key = number * 2 + (way > 0)
-            s1 = s + spacing - 0.8 - 3.0 * layout.random(21, key)
+            s1 = s + spacing - 0.8 - 3.0 * layout.dice(21, key)
             if is_open(layout, s, s1, way):
                 continue
-            height = (14 + 22 * layout.random(22, key)) if city else (6 + 8 * layout.random(22, key))
+            height = (14 + 22 * layout.dice(22, key)) if city else (6 + 8 * layout.dice(22, key))
 
             def draw(
                 x: float = x, s: float = s, s1: float = s1, height: float = height, key: int = key
             ) -> None:
-                color = _WALLS[int(layout.random(23, key) * len(_WALLS))]
+                color = _WALLS[int(layout.dice(23, key) * len(_WALLS))]
                 back = x + math.copysign(12.0, x)
                 _block(view, x, back, s, s1, height, color)
                 _windows(view, layout, x, s, s1, height, key, 4.2)
-                shop = _SHOPS[int(layout.random(24, key) * len(_SHOPS))]
+                shop = _SHOPS[int(layout.dice(24, key) * len(_SHOPS))]
                 view.wall(x, s + 0.5, s1 - 0.5, 0.4, 2.9, (52, 58, 66))
                 glow = 0.8 if view.palette.dark else 0.0
                 view.face(((x, s, 3.0), (x, s1, 3.0), (x, s1, 3.9), (x, s, 3.9)), shop, glow)
 
             things.append((x, (s + s1) / 2, draw))
-            if layout.random(25, key) < 0.6:
+            if layout.dice(25, key) < 0.6:
                 things.append(_tree(view, layout, way * (layout.road.kerb_m + 1.6), s + 4, key))
     return things
 
@@ -144,17 +142,17 @@ def _houses(view: View, layout: Layout) -> list[Thing]:
                 _house(view, layout, x, s, key)
 
             things.append((x, s + 4.0, draw))
-            if layout.random(26, key) < 0.7:
+            if layout.dice(26, key) < 0.7:
                 things.append(_tree(view, layout, way * (layout.road.kerb_m + 3.2), s + 10.5, key))
     return things
 
 
 def _house(view: View, layout: Layout, x: float, s: float, key: int) -> None:
-    color = _WALLS[int(layout.random(27, key) * len(_WALLS))]
-    roof = _ROOFS[int(layout.random(28, key) * len(_ROOFS))]
+    color = _WALLS[int(layout.dice(27, key) * len(_WALLS))]
+    roof = _ROOFS[int(layout.dice(28, key) * len(_ROOFS))]
     if view.palette.snowy:
         roof = mixed(roof, SNOW, 0.85)
-    height, deep, long = 3.0 + 2.6 * (layout.random(29, key) < 0.6), 8.0, 9.0
+    height, deep, long = 3.0 + 2.6 * (layout.dice(29, key) < 0.6), 8.0, 9.0
     back = x + math.copysign(deep, x)
     ridge_x, ridge = (x + back) / 2, height + 2.6
     end = s if s > 0 else s + long
@@ -171,17 +169,17 @@ def _house(view: View, layout: Layout, x: float, s: float, key: int) -> None:
         roof,
     )
     _windows(view, layout, x, s, s + long, height, key, 0.4)
-    hedge = _LEAVES[int(layout.random(30, key) * len(_LEAVES))]
+    hedge = _LEAVES[int(layout.dice(30, key) * len(_LEAVES))]
     hedge_x = x - math.copysign(2.4, x)
     view.wall(hedge_x, s, s + 6.0, 0, 0.9, mixed(hedge, SNOW, 0.5) if view.palette.snowy else hedge)
 
 
 def _tree(view: View, layout: Layout, x: float, s: float, key: int) -> Thing:
     def draw() -> None:
-        leaves = _LEAVES[int(layout.random(31, key) * len(_LEAVES))]
+        leaves = _LEAVES[int(layout.dice(31, key) * len(_LEAVES))]
         if view.palette.snowy:
             leaves = mixed(leaves, SNOW, 0.7)
-        tall = 3.4 + 2.0 * layout.random(32, key)
+        tall = 3.4 + 2.0 * layout.dice(32, key)
         view.board(x, s, 0, 0.3, tall - 0.8, _TRUNK)
         view.disc(x, s, tall, 1.5, scaled(leaves, 0.82))
         view.disc(x - 0.5, s, tall + 0.7, 1.1, leaves)
@@ -213,7 +211,7 @@ def _lamp_posts(view: View, layout: Layout) -> list[Thing]:
 
 def lamp_heads(layout: Layout) -> list[tuple[float, float, float]]:
     """Where street lamps shine from, for their halo."""
-    if layout.scene.place in ("parking_lot", "tunnel", "bridge"):
+    if layout.scene.place == "tunnel":
         return []
     heads = []
     for number, s in slots(layout, 26.0, 85, 30):
@@ -230,7 +228,7 @@ def _highway(view: View, layout: Layout) -> list[Thing]:
     """Guard rails, a sign gantry, noise barriers or trees."""
     things: list[Thing] = []
     edge = layout.road.kerb_m
-    barrier = layout.random(33) < 0.5
+    barrier = layout.dice(33) < 0.5
     for number, s in slots(layout, 8.0, 80, 40):
         for way, x in ((-1, -edge - 0.5), (1, edge + 0.5), (0, 0.0)):
 
@@ -243,14 +241,14 @@ def _highway(view: View, layout: Layout) -> list[Thing]:
             if way and barrier:
 
                 def wall(x: float = x, s: float = s, key: int = key) -> None:
-                    tone = scaled((120, 150, 140), 0.9 + 0.2 * layout.random(34, key))
+                    tone = scaled((120, 150, 140), 0.9 + 0.2 * layout.dice(34, key))
                     view.wall(x + math.copysign(3, x), s, s + 8, 0, 3.4, tone)
 
                 things.append((x + math.copysign(3, x), s + 4.1, wall))
-            elif way and layout.random(35, key) < 0.55:
-                things.append(_tree(view, layout, x + way * (4 + 5 * layout.random(36, key)), s, key))
+            elif way and layout.dice(35, key) < 0.55:
+                things.append(_tree(view, layout, x + way * (4 + 5 * layout.dice(36, key)), s, key))
     period = 70.0
-    at = (34.0 + 12 * layout.random(37) - layout.travelled + 20000) % period
+    at = (34.0 + 12 * layout.dice(37) - layout.travelled + 20000) % period
     things.append((0.0, at, lambda: _gantry(view, layout, at)))
     return things
 
@@ -277,17 +275,19 @@ def _parking(view: View, layout: Layout) -> list[Thing]:
     for number, s in slots(layout, 2.7, 42, 20):
         for way in (-1, 1):
             key = number * 2 + (way > 0)
-            if layout.random(38, key) > 0.68 or is_open(layout, s, s + 2.7, way):
+            if layout.dice(38, key) > 0.68 or is_open(layout, s, s + 2.7, way):
                 continue
-            car = Placed("car", way * (edge + 2.7), s + 1.35, way * math.pi / 2, layout.random(39, key))
+            car = Placed(
+                "car", way * (edge + 2.7), s + 1.35, way * math.pi / 2, layout.dice(39, key), parked=True
+            )
             things.append((car.x, car.s, lambda car=car: draw_vehicle(view, car)))  # type: ignore[misc]
-    store = _WALLS[int(layout.random(40) * len(_WALLS))]
+    store = _WALLS[int(layout.dice(40) * len(_WALLS))]
 
     def building() -> None:
         s = 62.0
         view.gate(-45, 45, s, 0, 7.5, store)
         view.gate(
-            -45, 45, s - 0.1, 5.4, 7.0, _SHOPS[int(layout.random(41) * 5)], 0.7 if view.palette.dark else 0.0
+            -45, 45, s - 0.1, 5.4, 7.0, _SHOPS[int(layout.dice(41) * 5)], 0.7 if view.palette.dark else 0.0
         )
         for x in range(-40, 41, 10):
             view.gate(
@@ -333,7 +333,7 @@ def _construction(view: View, layout: Layout) -> list[Thing]:
                     x = way * (edge + 2.2)
                     things.append((x, s, lambda x=x, s=s: _striped(view, x, s)))  # type: ignore[misc]
     for number, s in slots(layout, 24.0, 60, 24):
-        way = 1 if layout.random(42, number) < 0.5 else -1
+        way = 1 if layout.dice(42, number) < 0.5 else -1
         if not is_open(layout, s - 3, s + 3, way):
             x = way * (edge + 6.0)
             things.append((x, s, lambda x=x, s=s, number=number: _digger(view, x, s, number)))  # type: ignore[misc]
@@ -391,7 +391,7 @@ def layout_tilt(number: int) -> float:
 
 def _tunnel(view: View, layout: Layout) -> list[Thing]:
     """A hillside with two dark mouths, lamps inside, walls that lead in."""
-    s = 24.0 + 6.0 * layout.random(43)
+    s = 24.0 + 6.0 * layout.dice(43)
     return [(0.0, s, lambda: _portal(view, layout, s)), *_approach(view, layout, s)]
 
 
@@ -408,7 +408,7 @@ def _approach(view: View, layout: Layout, portal: float) -> list[Thing]:
                 view.wall(x, s, s + 6, 0, height, tone)
 
             things.append((x, s + 3, wall))
-            if layout.random(44, number, way) < 0.5:
+            if layout.dice(44, number, way) < 0.5:
                 things.append(_tree(view, layout, x + way * 5, s, number * 2 + way))
     return things
 
@@ -420,7 +420,7 @@ def _portal(view: View, layout: Layout, s: float) -> None:
         ((-90, s + 4, 0), (-60, s + 4, 7), (-22, s + 4, 13), (18, s + 4, 14), (52, s + 4, 9), (90, s + 4, 0)),
         hill,
     )
-    tone = scaled(CONCRETE, 0.85 + 0.25 * layout.random(45))
+    tone = scaled(CONCRETE, 0.85 + 0.25 * layout.dice(45))
     view.gate(-edge - 4, edge + 4, s, 0, 8.4, tone)
     view.gate(-edge - 4.5, edge + 4.5, s - 0.1, 8.0, 8.9, scaled(tone, 0.8))
     inner = layout.road.kerb_m + 0.6
@@ -446,7 +446,7 @@ def _bridge(view: View, layout: Layout) -> list[Thing]:
     """Railings over water, and pylons with cables."""
     things: list[Thing] = []
     edge = layout.road.kerb_m + 1.2
-    steel = ((186, 62, 44), (150, 158, 168), (88, 124, 116), (226, 226, 220))[int(layout.random(46) * 4)]
+    steel = ((186, 62, 44), (150, 158, 168), (88, 124, 116), (226, 226, 220))[int(layout.dice(46) * 4)]
     for _, s in slots(layout, 5.0, 80, 40):
         for way in (-1, 1):
             x = way * edge
@@ -457,7 +457,7 @@ def _bridge(view: View, layout: Layout) -> list[Thing]:
                 view.line((x, s, 0), (x, s, 1.15), 0.14, steel)
 
             things.append((x, s + 2.5, rail))
-    first = (22.0 + 10 * layout.random(47) - layout.travelled + 20000) % 48.0 - 16
+    first = (22.0 + 10 * layout.dice(47) - layout.travelled + 20000) % 48.0 - 16
     for s in (first, first + 48.0):
         things.append((0.0, s + 0.01, lambda s=s: _pylon(view, edge + 0.4, s, steel)))  # type: ignore[misc]
     return things
@@ -490,10 +490,10 @@ def traffic_lights(view: View, layout: Layout) -> list[Thing]:
             (x, near, lambda: _signal(view, x, near, None, red)),
         ]
     if red and layout.stop_line_s is not None:
-        at = layout.stop_line_s + 4.5
+        at = layout.stop_line_s + 13.0
         x = road.side * (road.kerb_m + 0.7)
         if scene.place in ("residential_street", "parking_lot"):
-            return [(x, at - 2, lambda: _stop_sign(view, x, at - 2))]
+            return [(x, at - 9.5, lambda: _stop_sign(view, x, at - 9.5))]
         return [(x, at, lambda: _signal(view, x, at, layout.ego_lane_x, red))]
     return []
 
@@ -523,4 +523,4 @@ def _stop_sign(view: View, x: float, s: float) -> None:
             for k in range(8)
         ]
         view.face(ring, color, 0.35)
-    view.gate(x - 0.42, x + 0.42, s - 0.01, 2.38, 2.62, (246, 246, 246), 0.4)
+    view.words(x, s, 2.5, 0.42, "STOP", (246, 246, 246))

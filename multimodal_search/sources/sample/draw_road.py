@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from multimodal_search.sources.sample.layout import Layout
+from multimodal_search.sources.sample.layout import JUNCTION_WIDTH_M, Layout
 from multimodal_search.sources.sample.palette import (
     CONCRETE,
     EARTH,
@@ -21,7 +21,6 @@ from multimodal_search.sources.sample.palette import (
 from multimodal_search.sources.sample.signals import LANE_WIDTH_M
 from multimodal_search.sources.sample.view import View
 
-JUNCTION_WIDTH_M = 11.0
 _DASH_M, _DASH_PERIOD_M = 3.2, 8.0
 _ARROW_PERIOD_M = 27.0
 _CROSS_REACH_M = 70.0
@@ -98,13 +97,13 @@ def _draw_verge(view: View, layout: Layout) -> None:
         view.strip(-deck, deck, palette.ground(CONCRETE))
     elif place not in ("highway", "parking_lot", "construction_zone"):
         width = 2.2 if place in ("residential_street", "tunnel") else 5.0
-        tone = palette.ground(scaled(PAVEMENT, 0.9 + 0.2 * layout.random(1)))
-        view.strip(-road.far_kerb_m - width, road.kerb_m + width, tone, length=70)
+        tone = palette.ground(scaled(PAVEMENT, 0.9 + 0.2 * layout.dice(1)))
+        view.strip(-road.kerb_m - width, road.kerb_m + width, tone, length=70)
 
 
 def _draw_lanes(view: View, layout: Layout) -> None:
     road, surface = layout.road, view.palette.road()
-    tone = scaled(surface, 0.92 + 0.16 * layout.random(2))
+    tone = scaled(surface, 0.92 + 0.16 * layout.dice(2))
     edge = road.kerb_m
     if layout.scene.place == "parking_lot":
         return
@@ -129,9 +128,9 @@ def _draw_weather_on_road(view: View, layout: Layout) -> None:
                     view.strip(centre + way * 0.9 - 0.28, centre + way * 0.9 + 0.28, snow, length=42)
     if palette.wet:
         for index in range(7):
-            place = (layout.random(3, index) * 60 - layout.travelled) % 60 - 8
-            x = (layout.random(4, index) * 2 - 1) * road.kerb_m
-            long, wide = 0.7 + 1.2 * layout.random(5, index), 0.5 + 0.8 * layout.random(6, index)
+            place = (layout.dice(3, index) * 60 - layout.travelled) % 60 - 8
+            x = (layout.dice(4, index) * 2 - 1) * road.kerb_m
+            long, wide = 0.7 + 1.2 * layout.dice(5, index), 0.5 + 0.8 * layout.dice(6, index)
             ring = [
                 (x + wide * math.cos(k * math.pi / 5), place + long * math.sin(k * math.pi / 5), 0.0)
                 for k in range(10)
@@ -152,7 +151,7 @@ def _draw_markings(view: View, layout: Layout) -> None:
         for way in (-1, 1):
             _solid(view, way * (road.median_m / 2 + 0.15), yellow, gap)
     edge = road.kerb_m - road.parking_m - 0.25
-    if scene.place != "residential_street" or layout.random(7) < 0.5:
+    if scene.place != "residential_street" or layout.dice(7) < 0.5:
         _solid(view, edge, white, gap)
         _solid(view, -edge, white, gap)
     for lane in range(1, road.own):
@@ -189,7 +188,7 @@ def _draw_junction(view: View, layout: Layout, near: float) -> None:
     far = near + JUNCTION_WIDTH_M
     edge = layout.road.kerb_m
     reach = _CROSS_REACH_M
-    surface = scaled(view.palette.road(), 0.92 + 0.16 * layout.random(2))
+    surface = scaled(view.palette.road(), 0.92 + 0.16 * layout.dice(2))
     # a side road opens to the side of the turn only; a crossing goes through
     through = layout.scene.place == "intersection"
     left = through or layout.scene.manoeuvre == "turn_left"
@@ -257,11 +256,8 @@ def _draw_arrows(view: View, layout: Layout) -> None:
     shapes = {"turn_left": _TURN, "turn_right": _TURN, "u_turn": _U_TURN, "straight": _STRAIGHT}
     if manoeuvre not in shapes:
         return
-    drive = layout.drive
-    telling = min(round(drive.moment_seconds * 50), drive.travelled.size - 1)
-    moved = layout.travelled - float(drive.travelled[telling])
     mirrored = -1 if manoeuvre == "turn_right" or (manoeuvre == "u_turn" and layout.scene.keeps_left) else 1
-    first = (6.0 + layout.random(8) - moved + 12.0) % _ARROW_PERIOD_M - 12.0
+    first = (6.0 + layout.dice(8) - layout.moved + 12.0) % _ARROW_PERIOD_M - 12.0
     for start in (first - _ARROW_PERIOD_M, first, first + _ARROW_PERIOD_M):
         outline = [
             (layout.ego_lane_x + mirrored * right * 1.15, start + ahead, 0.0)
@@ -290,13 +286,3 @@ def _opened(layout: Layout, s: float) -> bool:
     return (
         layout.junction_s is not None and layout.junction_s - 1 < s < layout.junction_s + JUNCTION_WIDTH_M + 1
     )
-
-
-def is_open(layout: Layout, s0: float, s1: float, way: int) -> bool:
-    """Whether a crossing or side road takes this stretch on this side (-1 left, +1 right)."""
-    if layout.junction_s is None:
-        return False
-    side = {"turn_left": -1, "turn_right": 1}.get(layout.scene.manoeuvre, 0)
-    if layout.scene.place != "intersection" and side != way:
-        return False
-    return s1 > layout.junction_s - 2 and s0 < layout.junction_s + JUNCTION_WIDTH_M + 2

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from multimodal_search.sources.sample.layout import Placed
+from multimodal_search.sources.sample.traffic import SIZES_M, Placed
 from multimodal_search.sources.sample.palette import SNOW, Color, mixed, scaled
 from multimodal_search.sources.sample.view import Point, View
 
@@ -40,21 +40,6 @@ class Panel:
     part: str
     normal: tuple[float, float]
     points: tuple[Point, ...]
-
-
-_SIZES = {  # length, width, height, metres
-    "car": (4.4, 1.82, 1.46),
-    "taxi": (4.6, 1.84, 1.52),
-    "van": (5.3, 2.0, 2.3),
-    "bus": (11.0, 2.55, 3.2),
-    "truck": (8.0, 2.5, 3.5),
-}
-
-
-def size_of(kind: str) -> tuple[float, float, float]:
-    """(length, width, height) in metres of a road user's box."""
-    people = {"pedestrian": (0.6, 0.6, 1.75), "cyclist": (1.8, 0.6, 1.8), "motorcycle": (2.1, 0.8, 1.6)}
-    return _SIZES.get(kind) or people[kind]
 
 
 def _block(
@@ -202,7 +187,7 @@ def _truck(length: float, width: float, height: float) -> list[Panel]:
 
 @lru_cache(maxsize=8)
 def _panels(kind: str) -> tuple[Panel, ...]:
-    length, width, height = _SIZES[kind]
+    length, width, height = SIZES_M[kind]
     makers = {"van": _van, "bus": _bus, "truck": _truck}
     if kind in makers:
         return tuple(makers[kind](length, width, height))
@@ -220,14 +205,14 @@ def _paint(one: Placed) -> Color:
 
 def _part_color(part: str, paint: Color, one: Placed, view: View) -> tuple[Color, float]:
     """Colour and glow of a part."""
-    dark = view.palette.dark
+    dark = view.palette.dark and not one.parked
     base, _, place = part.partition("_")
     if part in ("tail", "third"):
         if one.braking:
             return _BRAKE, 0.95
         return _TAIL, 0.6 if dark else 0.0
     if part == "head":
-        return _HEAD, 0.95 if dark or view.palette.weather != "clear" else 0.25
+        return _HEAD, 0.95 if dark or (view.palette.weather != "clear" and not one.parked) else 0.2
     if part == "route":
         return (255, 176, 40), 0.9
     if part == "pane":
@@ -268,7 +253,7 @@ def draw_vehicle(view: View, one: Placed) -> None:
         u, v, z = point
         return one.x + u * cos - v * sin, one.s + u * sin + v * cos, z
 
-    length, width, _ = _SIZES[one.kind]
+    length, width, _ = SIZES_M[one.kind]
     shadow = [(-width * 0.58, -length * 0.52), (width * 0.58, -length * 0.52)]
     shadow += [(width * 0.58, length * 0.52), (-width * 0.58, length * 0.52)]
     view.face([place((u, v, 0.0)) for u, v in shadow], scaled(view.palette.road(), 0.45))
@@ -289,16 +274,14 @@ def draw_vehicle(view: View, one: Placed) -> None:
 
 def lamps(one: Placed, view: View) -> list[tuple[Point, Color, float]]:
     """Points that glow: (place, colour, radius in metres), for the halo after everything is drawn."""
-    if one.kind not in _SIZES:
+    if one.parked or one.kind in ("pedestrian", "cyclist", "motorcycle"):
         return []
-    length, width, _ = _SIZES[one.kind]
+    length, width, _ = SIZES_M[one.kind]
     towards = math.cos(one.yaw) * (1 if one.s > 0 else -1)
     glows: list[tuple[Point, Color, float]] = []
     if abs(towards) < 0.5:
         return []
-    v = -length / 2 * (1 if towards > 0 else -1) * (1 if math.cos(one.yaw) > 0 else -1)
     s = one.s - length / 2 * (1 if one.s > 0 else -1)
-    del v
     for way in (-1, 1):
         x = one.x + way * (width / 2 - 0.25)
         if towards > 0:

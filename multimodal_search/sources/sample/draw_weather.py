@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -12,6 +13,7 @@ from multimodal_search.sources.sample.draw_place import lamp_heads
 from multimodal_search.sources.sample.draw_vehicles import lamps
 from multimodal_search.sources.sample.layout import Layout
 from multimodal_search.sources.sample.palette import Color, Palette, mixed, scaled
+from multimodal_search.sources.sample.traffic import Placed
 from multimodal_search.sources.sample.view import View
 
 
@@ -43,13 +45,13 @@ def _draw_sun_or_stars(view: View, layout: Layout, bearing: float) -> None:
     palette, draw = view.palette, view.draw
     if palette.time_of_day == "night":
         for index in range(60):
-            column = layout.random(50, index) * view.width
-            row = layout.random(51, index) * view.horizon * 0.8
-            size = view.width / 700 * (0.5 + layout.random(52, index))
+            column = layout.dice(50, index) * view.width
+            row = layout.dice(51, index) * view.horizon * 0.8
+            size = view.width / 700 * (0.5 + layout.dice(52, index))
             draw.ellipse((column - size, row - size, column + size, row + size), fill=(196, 202, 220))
-    column = _column(view, (layout.random(53) - 0.5) * 1.2 + bearing)
+    column = _column(view, (layout.dice(53) - 0.5) * 1.2 + bearing)
     dusk = palette.time_of_day == "dusk"
-    row = view.horizon * (0.74 if dusk else 0.22 + 0.2 * layout.random(54))
+    row = view.horizon * (0.74 if dusk else 0.22 + 0.2 * layout.dice(54))
     size = view.width * (0.034 if dusk else 0.022)
     rings: list[tuple[float, Color]] = [(1.0, (255, 244, 200))]
     if dusk:
@@ -70,14 +72,14 @@ def _draw_clouds(view: View, layout: Layout, bearing: float) -> None:
     if not few:
         tone = mixed(palette.sky_top, palette.sky_low, 0.6)
     for index in range(3 if few else 11):
-        angle = (layout.random(55, index) - 0.5) * 2.4 + bearing
+        angle = (layout.dice(55, index) - 0.5) * 2.4 + bearing
         middle = _column(view, angle)
-        row = view.horizon * (0.1 + 0.62 * layout.random(56, index))
-        wide = view.width * (0.05 + 0.09 * layout.random(57, index)) * (1 if few else 2.0)
-        shade = tone if few else scaled(tone, 0.84 + 0.2 * layout.random(58, index))
+        row = view.horizon * (0.1 + 0.62 * layout.dice(56, index))
+        wide = view.width * (0.05 + 0.09 * layout.dice(57, index)) * (1 if few else 2.0)
+        shade = tone if few else scaled(tone, 0.84 + 0.2 * layout.dice(58, index))
         for part in range(4):
             left = middle + (part - 1.5) * wide * 0.55
-            tall = wide * (0.22 + 0.14 * layout.random(59, index, part))
+            tall = wide * (0.22 + 0.14 * layout.dice(59, index, part))
             view.draw.ellipse(
                 (left - wide * 0.5, row - tall, left + wide * 0.5, row + tall * 0.8), fill=shade
             )
@@ -96,7 +98,7 @@ def _draw_skyline(view: View, layout: Layout, bearing: float) -> None:
     for index in range(steps + 1):
         column = view.width * index / steps
         key = int((index / steps - 0.5) * 40 + bearing * 30)
-        tall = view.height * (0.012 + (0.075 if town else 0.04) * layout.random(60, key) ** 1.5)
+        tall = view.height * (0.012 + (0.075 if town else 0.04) * layout.dice(60, key) ** 1.5)
         if town and index:
             outline.append((column, outline[-1][1]))
         outline.append((column, view.horizon - tall))
@@ -112,10 +114,10 @@ def _halo(size: int) -> Image.Image:
     return Image.fromarray((np.clip(1 - radius, 0, 1) ** 2.2 * 200).astype(np.uint8), "L")
 
 
-def draw_halos(image: Image.Image, view: View, layout: Layout, scale: int) -> None:
+def draw_halos(image: Image.Image, view: View, layout: Layout, users: Sequence[Placed], scale: int) -> None:
     """Light around lamps, and its streak on a wet road; ``image`` is ``scale`` times smaller than the view."""
     palette = view.palette
-    glows = [glow for one in layout.users for glow in lamps(one, view)]
+    glows = [glow for one in users for glow in lamps(one, view)]
     if palette.dark:
         warm: Color = (255, 206, 128)
         far = 60 if palette.time_of_day == "night" else 25

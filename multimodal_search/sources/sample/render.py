@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
@@ -13,9 +14,10 @@ from multimodal_search.sources.sample.draw_place import Thing, scenery, traffic_
 from multimodal_search.sources.sample.draw_road import draw_ground
 from multimodal_search.sources.sample.draw_vehicles import draw_vehicle
 from multimodal_search.sources.sample.draw_weather import add_grain, draw_halos, draw_precipitation, draw_sky
-from multimodal_search.sources.sample.layout import Layout, Placed, make_layout
+from multimodal_search.sources.sample.layout import Layout, make_layout
 from multimodal_search.sources.sample.palette import make_palette
 from multimodal_search.sources.sample.signals import make_drive
+from multimodal_search.sources.sample.traffic import Placed, place_users
 from multimodal_search.sources.sample.view import CAMERAS, View
 from multimodal_search.sources.sample.world import SampleScene
 
@@ -46,16 +48,17 @@ def render(
     if time_seconds is None:
         time_seconds = make_drive(scene).moment_seconds
     layout = make_layout(scene, time_seconds)
-    palette = make_palette(scene, 2 * layout.random(0) - 1, headlights=camera.startswith("CAM_FRONT"))
+    users = place_users(layout)
+    palette = make_palette(scene, 2 * layout.dice(0) - 1, headlights=camera.startswith("CAM_FRONT"))
     large = (size[0] * _OVERSAMPLE, size[1] * _OVERSAMPLE)
     image = Image.new("RGB", large, palette.sky_low)
     view = View(ImageDraw.Draw(image), large, layout.pose, camera, palette)
     draw_sky(image, view, layout)
     draw_ground(view, layout)
-    for thing in sorted(_things(view, layout), key=lambda one: -_distance(view, one)):
+    for thing in sorted(_things(view, layout, users), key=lambda one: -_distance(view, one)):
         thing[2]()
     image = image.reduce(_OVERSAMPLE)
-    draw_halos(image, view, layout, _OVERSAMPLE)
+    draw_halos(image, view, layout, users, _OVERSAMPLE)
     moment = scene.index * 7919 + round(time_seconds * 20) * 31 + list(CAMERAS).index(camera)
     draw_precipitation(image, palette, moment)
     if camera == "CAM_FRONT":
@@ -75,28 +78,10 @@ def _distance(view: View, thing: Thing) -> float:
     return right * right + depth * depth
 
 
-def _things(view: View, layout: Layout) -> list[Thing]:
+def _things(view: View, layout: Layout, users: Sequence[Placed]) -> list[Thing]:
     """Everything that stands on the ground, in front of the camera."""
     things = scenery(view, layout) + traffic_lights(view, layout)
-    for one in (*layout.users, *_parked(layout)):
+    for one in users:
         draw = _DRAWERS.get(one.kind, draw_vehicle)
         things.append((one.x, one.s, lambda draw=draw, one=one: draw(view, one)))  # type: ignore[misc]
     return [thing for thing in things if view.to_camera(thing[0], thing[1])[1] > -12]
-
-
-def _parked(layout: Layout) -> list[Placed]:
-    """Cars along both kerbs, when the scene has them."""
-    if "parked_cars" not in layout.scene.road_users:
-        return []
-    from multimodal_search.sources.sample.draw_place import slots
-    from multimodal_search.sources.sample.draw_road import is_open
-
-    cars = []
-    x = layout.road.kerb_m - 1.2
-    for number, s in slots(layout, 6.0, 42, 18):
-        for way in (-1, 1):
-            key = number * 2 + (way > 0)
-            if layout.random(80, key) < 0.8 and not is_open(layout, s - 5, s + 5, way):
-                yaw = 0.0 if way == layout.road.side else 3.14159
-                cars.append(Placed("car", way * x, s, yaw, layout.random(81, key)))
-    return cars

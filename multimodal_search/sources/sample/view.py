@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import ImageDraw
+from PIL import ImageDraw, ImageFont
 
 from multimodal_search.sources.sample.palette import Color, Palette
 
@@ -144,6 +144,15 @@ class View:
         if -size < column < self.width + size:
             box = (column - size, row - size, column + size, row + size)
             self.draw.ellipse(box, fill=self.palette.shade(color, depth, glow))
+
+    def words(self, x: float, s: float, z: float, height: float, text: str, color: Color) -> None:
+        """Text that faces the camera, around (x, s, z)."""
+        seen = self.pixel(x, s, z)
+        if seen is None or (size := height * self.focal / seen[2]) < 4:
+            return
+        font = ImageFont.load_default(round(size))
+        fill = self.palette.shade(color, seen[2], 0.4)
+        self.draw.text(seen[:2], text, fill=fill, font=font, anchor="mm")
 
     def line(self, one: Point, other: Point, width_m: float, color: Color) -> None:
         """A bar between two points, as wide as its distance makes it."""
