@@ -47,7 +47,7 @@ def plot_map(path: Path, items: Sequence[Item], coordinates: FloatArray, *, unse
     keys = colour_keys(items)
     panels: list[str | None] = [*keys[:2]] or [None]
     figure = Figure(figsize=(7.6 * len(panels), 7.0), layout="constrained")
-    axes = np.atleast_1d(figure.subplots(1, len(panels)))
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for ax, key in zip(axes, panels, strict=True):
         _map_panel(ax, items, coordinates, key, unseen)
     figure.suptitle(
@@ -123,10 +123,16 @@ def plot_training(path: Path, history: Sequence[Mapping[str, float]], *, val_sce
     """
     if len(history) < 2:
         return False
-    figure = Figure(figsize=(9.0, 7.6), layout="constrained")
-    top, bottom = figure.subplots(2, 1, sharex=True)
-    _loss_panel(top, history)
-    _retrieval_panel(bottom, history, val_scenes)
+    measured = any(name.startswith("val/") for entry in history for name in entry)
+    figure = Figure(figsize=(9.0, 7.6 if measured else 4.6), layout="constrained")
+    panels = figure.subplots(2 if measured else 1, 1, sharex=True, squeeze=False)[:, 0]
+    _loss_panel(panels[0], history)
+    if measured:
+        _retrieval_panel(panels[1], history, val_scenes)
+    else:
+        figure.supxlabel("no validation scenes were held out", fontsize=10, color=_FAINT)
+    panels[-1].set_xlabel("epoch (0: the start, before any step)", color=_INK)
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.suptitle("Training of the heads", fontsize=14, color=_INK)
     _save(figure, path)
     return True
@@ -169,9 +175,7 @@ def _retrieval_panel(ax: Axes, history: Sequence[Mapping[str, float]], val_scene
         label = f"chance among {val_scenes} scenes ({level:.3f})"
         ax.axhline(level, color=_FAINT, linewidth=1.2, linestyle="--", label=label)
     ax.set_ylim(0, 1.08)
-    ax.set_xlabel("epoch (0: the start, before any step)", color=_INK)
     ax.set_ylabel("mean reciprocal rank on validation scenes", color=_INK)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if names:
         ax.legend(fontsize=8.5, ncols=2, frameon=True, framealpha=0.85, edgecolor="none", loc="best")
     _calm(ax)

@@ -90,9 +90,12 @@ def test_without_an_epoch_there_is_no_curve(tmp_path, history_):
     assert not (tmp_path / "t.png").exists()
 
 
-def test_nothing_held_out_draws_the_loss(tmp_path):
+def test_nothing_held_out_draws_the_loss_alone_and_says_so(drawn, tmp_path):
     entries = [{"epoch": float(e), "train/loss": 2.0 - e} for e in range(3)]
     assert plots.plot_training(tmp_path / "t.png", entries, val_scenes=0)
+    (ax,) = drawn[0].axes
+    assert "epoch" in ax.get_xlabel()
+    assert "held out" in drawn[0].get_supxlabel()
 
 
 def test_letters_that_the_font_lacks_are_never_boxes():
