@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import sys
@@ -40,20 +39,15 @@ def sagemaker_channel(environment: Mapping[str, str] = os.environ) -> str | None
 def configure_logging() -> None:
     """The library logs; a command shows it as plain lines, and keeps other libraries to warnings."""
     logger = logging.getLogger("multimodal_search")
-    if not logger.handlers:
-        handler = logging.StreamHandler(sys.stdout)
-        handler.setFormatter(_LevelFormatter())
-        logger.addHandler(handler)
+    if not any(isinstance(handler, _PlainLines) for handler in logger.handlers):
+        logger.addHandler(_PlainLines())
     logger.setLevel(logging.INFO)
     logger.propagate = False
 
 
-def is_installed(module: str) -> bool:
-    """Whether a module could be imported, without importing it."""
-    return importlib.util.find_spec(module) is not None
+class _PlainLines(logging.Handler):
+    """To the standard output of the moment, so that a redirected one is honoured."""
 
-
-class _LevelFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
+    def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
-        return text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"
+        print(text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}")

@@ -80,6 +80,6 @@ def format_rows(vectors: FloatArray) -> list[bytes]:
         rest, digit = np.divmod(rest, 10)
         text[:, :, 2 + place] = digit + ord("0")
     text[:, :, 1] = rest + ord("0")
-    flat = text.reshape(rows, -1)
+    flat = text.reshape(rows, dim * (_DECIMALS + 4))
     # the last comma of a row is left out
     return [b"[" + row[:-1].tobytes() + b"]" for row in flat]
