@@ -12,6 +12,8 @@ from multimodal_search.training.warm_start import paired_rows, signal_map
 from multimodal_search.types import FloatArray, IntArray, Modality, MomentFeatures
 
 FOLDS = 5
+# One for all candidates: choosing it again in folds inside the folds took minutes
+COMPARISON_PENALTY = 0.3
 
 
 def choose_series_encoder(
@@ -76,7 +78,13 @@ def _held_out_ranks(features: MomentFeatures, anchor: Modality, seed: int) -> Fl
             continue
         groups = [logs[scene] for scene in scene_of[~inside].tolist()]
         weight, bias = signal_map(
-            signals.vectors, others.vectors, groups, x_rows=x_rows[~inside], y_rows=y_rows[~inside], seed=seed
+            signals.vectors,
+            others.vectors,
+            groups,
+            x_rows=x_rows[~inside],
+            y_rows=y_rows[~inside],
+            penalties=(COMPARISON_PENALTY,),
+            seed=seed,
         )
         middle = _middles(scene_of, np.flatnonzero(inside))
         x = np.asarray(signals.vectors[x_rows[middle]], dtype=np.float64) @ weight + bias

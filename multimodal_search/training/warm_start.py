@@ -12,7 +12,7 @@ from multimodal_search import closed_form
 from multimodal_search.projectors.heads import HeadSpec, Projector
 from multimodal_search.types import FeatureSet, FloatArray, IntArray, Modality, MomentFeatures
 
-SIGNAL_PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+SIGNAL_PENALTIES = (0.01, 0.1, 0.3, 1.0)
 _MOST_STATISTICS_ROWS = 100_000
 
 
@@ -170,6 +170,7 @@ def signal_map(
     *,
     x_rows: IntArray | None = None,
     y_rows: IntArray | None = None,
+    penalties: tuple[float, ...] = SIGNAL_PENALTIES,
     seed: int = 0,
 ) -> tuple[FloatArray, FloatArray]:
     """From x into the space of y such that ``(x W + b) . y`` is CCA's weighted inner product.
@@ -181,7 +182,7 @@ def signal_map(
         W (dx, dy) and b (dy,).
     """
     a, mx, b, _ = closed_form.fit_cca(
-        x, y, min(x.shape[1], y.shape[1]), SIGNAL_PENALTIES,
+        x, y, min(x.shape[1], y.shape[1]), penalties,
         groups=groups, x_rows=x_rows, y_rows=y_rows, seed=seed,
     )  # fmt: skip
     weight = a @ b.T
