@@ -45,7 +45,7 @@ class Objective:
     loss: str = "infonce"
     weight_decay: float = 0.01
     warm_up_share: float = 0.05
-    departure_weight: float = 1.0
+    departure_weight: float = 0.1
 
 
 class AlignmentModule(L.LightningModule):

@@ -53,23 +53,26 @@ def start_heads(features: MomentFeatures, dim: int, seed: int) -> Start:
     torch.manual_seed(seed)
     sets = {modality: one for modality, one in features.sets.items() if len(one.item_index)}
     names = ", ".join(modality.value for modality in sets)
-    if is_pre_aligned(sets):
-        anchors = [Modality.IMAGE, Modality.TEXT]
-        heads = {modality: _identity(sets[modality]) for modality in anchors}
+    if is_pre_aligned(features.sets):
+        # also where no training scene has a picture (a partial download): the encoder's own space serves
+        heads = {modality: _identity(features.sets[modality]) for modality in (Modality.IMAGE, Modality.TEXT)}
         note = "image and text start as their encoders' own shared space (identity)"
     else:
         anchors = [modality for modality in Modality if modality in sets][:2]
         heads, note = _closed_form_pair(features, sets, anchors, dim, seed)
     notes = [note] if sets else [f"no features to start from ({names or 'no modality'})"]
     if Modality.TIMESERIES in sets and Modality.TIMESERIES not in heads:
-        heads[Modality.TIMESERIES] = _signal_head(features, sets, heads, seed)
+        anchored = {modality: head for modality, head in heads.items() if modality in sets}
+        heads[Modality.TIMESERIES] = _signal_head(features, sets, anchored, seed)
         notes.append("timeseries starts from regularised CCA with the projected images and texts")
-    return Start(heads, is_pre_aligned(sets), tuple(notes))
+    return Start(heads, is_pre_aligned(features.sets), tuple(notes))
 
 
 def statistics(one: FeatureSet) -> tuple[FloatArray, FloatArray]:
     """(dim,) mean and standard deviation over the linked rows, each once; read in chunks."""
     rows = np.unique(one.row_index)
+    if not len(rows):
+        return np.zeros(one.vectors.shape[1]), np.ones(one.vectors.shape[1])
     if len(rows) > _MOST_STATISTICS_ROWS:
         rows = rows[:: -(-len(rows) // _MOST_STATISTICS_ROWS)]
     total, squares, shift = 0.0, 0.0, np.asarray(one.vectors[rows[0]], dtype=np.float64)
