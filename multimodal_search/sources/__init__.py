@@ -86,11 +86,15 @@ def _open_nuscenes(settings: DataSettings, root: str) -> Source:
 def _write_sample(settings: DataSettings, sample_dir: Path) -> Path:
     """The sample world's folder; its name holds all that its content depends on."""
     from multimodal_search.sources import sample
+    from multimodal_search.sources.sample.view import CAMERAS
+    from multimodal_search.sources.sample.world import VERSION
 
     cameras = tuple(settings.cameras)
-    name = f"seed-{settings.sample_seed}-scenes-{settings.sample_scenes}"
+    if cameras == ("all",):
+        cameras = tuple(CAMERAS)
+    name = f"world-{VERSION}-seed-{settings.sample_seed}-scenes-{settings.sample_scenes}"
     if cameras != ("CAM_FRONT",):
-        name += "-" + "-".join(cameras)
+        name += "".join(f"-{camera}" for camera in cameras)
     folder = sample_dir / name
     sample.write(
         "extracted", folder, scenes=settings.sample_scenes, seed=settings.sample_seed, cameras=cameras
