@@ -42,7 +42,6 @@ from multimodal_search.sources.sample import world
 TRAIN_SEED = 1_000_000
 HELD_OUT_SEED = 2_000_000
 GALLERY = 150  # scenes of which a text has to find its own
-HELD_OUT_SCENES = 4 * GALLERY
 
 
 class Training:
@@ -108,6 +107,7 @@ def main() -> None:
     """Parse, train, print, write."""
     parser = argparse.ArgumentParser(description="Train the small encoders that ship with the package.")
     parser.add_argument("--scenes", type=int, default=8_000)
+    parser.add_argument("--held-out", type=int, default=4 * GALLERY, help="unseen scenes that are scored")
     parser.add_argument("--epochs", type=int, default=14)
     parser.add_argument("--batch-size", type=int, default=200)
     parser.add_argument("--learning-rate", type=float, default=1.2e-3)
@@ -119,6 +119,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     started = time.time()
+    gallery = min(GALLERY, options.held_out)
     held = _held_out(options)
     training = Training(options)
     print(f"{options.scenes} scenes ready after {time.time() - started:.0f} s", flush=True)
@@ -126,7 +127,7 @@ def main() -> None:
         loss = training.epoch()
         if epoch % 2 and epoch < options.epochs:
             continue
-        found = scores(training.vision, training.text, training.heads, training.tokenizer, held, GALLERY)
+        found = scores(training.vision, training.text, training.heads, training.tokenizer, held, gallery)
         shown = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
         print(f"epoch {epoch}: {time.time() - started:.0f} s, loss {loss:.3f}, {shown}", flush=True)
         _write(training, options.out)  # a run that is stopped early leaves its last scored weights
@@ -134,7 +135,7 @@ def main() -> None:
 
 
 def _held_out(options: argparse.Namespace) -> HeldOut:
-    scenes = world.make_scenes(HELD_OUT_SCENES, HELD_OUT_SEED)
+    scenes = world.make_scenes(options.held_out, HELD_OUT_SEED)
     truth = meaning_of(scenes)
     english, japanese = (Captions(scenes, truth, language).primary for language in ("en", "ja"))
     return HeldOut(draw(scenes, options.cache, options.threads), truth, english, japanese)

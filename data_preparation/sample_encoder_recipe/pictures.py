@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -21,9 +22,9 @@ _CHUNK = 50
 def draw(scenes: list[world.SampleScene], cache: Path, processes: int) -> np.ndarray:
     """(scenes, height, width, 3) uint8, in the encoder's size.
 
-    The file in ``cache`` is named after the world's version, so a change of the world draws them anew.
+    The file in ``cache`` is named after the sample world's code, so any change of it draws them anew.
     """
-    path = cache / f"pictures_v{world.VERSION}_{scenes[0].seed}_{len(scenes)}.npy"
+    path = cache / f"pictures_{_code_digest()}_{scenes[0].seed}_{len(scenes)}.npy"
     if path.is_file():
         return np.asarray(np.load(path))
     chunks = [scenes[start : start + _CHUNK] for start in range(0, len(scenes), _CHUNK)]
@@ -32,6 +33,12 @@ def draw(scenes: list[world.SampleScene], cache: Path, processes: int) -> np.nda
     cache.mkdir(parents=True, exist_ok=True)
     np.save(path, drawn)
     return drawn
+
+
+def _code_digest() -> str:
+    folder = Path(render.__file__).parent
+    code = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
+    return hashlib.sha256(code).hexdigest()[:12]
 
 
 def _draw_chunk(scenes: list[world.SampleScene]) -> np.ndarray:
