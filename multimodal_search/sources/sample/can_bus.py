@@ -13,20 +13,16 @@ import numpy as np
 
 from multimodal_search.sources.sample.draw_dashboard import indicator
 from multimodal_search.sources.sample.layout import make_layout
-from multimodal_search.sources.sample.signals import (
-    FINE_HZ,
-    STANDSTILL_MPS,
-    STEERING_RATIO,
-    make_drive,
-    pedals,
-)
+from multimodal_search.sources.sample.manoeuvres import FINE_HZ, STANDSTILL_MPS
+from multimodal_search.sources.sample.signals import STEERING_RATIO, make_drive, pedals
 from multimodal_search.sources.sample.world import DURATION_SECONDS, SampleScene
 from multimodal_search.types import FloatArray
 
 Messages = list[dict[str, Any]]
 _PURPOSE = 40
 _GRAVITY_MPS2 = 9.81
-_WHEEL_RPM_PER_MPS = 30.6  # of a Renault Zoe's wheels: 282 rpm at 9.0 m/s and 1 km/h more on its display
+_WHEEL_RPM_PER_MPS = 31.5  # of a Renault Zoe: 275 rpm at 31.4 km/h
+_HALF_TRACK_M = 0.755  # from the car's middle to a rear wheel
 _BRAKE_BAR = 126.0  # full scale of vehicle_monitor's brake
 _THROTTLE_FULL = 1000.0
 
@@ -90,7 +86,7 @@ class _Signals:
         return list(np.round(sampled + self._rng.normal(0, noise, seconds.size), 6).tolist())
 
     def pose(self) -> Messages:
-        """50 Hz: position on the map, velocity and acceleration of the car in m/s and m/s2, rates in rad/s."""
+        """50 Hz: position on the map, velocity and acceleration in m/s and m/s2, rates in rad/s."""
         seconds, times = self._clock(FINE_HZ)
         xs, ys, headings = pose_at(self._scene, seconds)
         speed = self._at(seconds, self._drive.speed)
@@ -144,6 +140,7 @@ class _Signals:
         rows = []
         for k, time in enumerate(times):
             rpm = speed[k] * _WHEEL_RPM_PER_MPS
+            outer = math.radians(yaw[k]) * _HALF_TRACK_M * _WHEEL_RPM_PER_MPS
             side = indicator(make_layout(self._scene, float(seconds[k])))
             row = {
                 "available_distance": round(charge * 1.4),
@@ -152,8 +149,8 @@ class _Signals:
                 "brake_switch": 2 if brake[k] > 0.01 else 1,
                 "gear_position": 7,
                 "left_signal": int(side == "left"),
-                "rear_left_rpm": round(rpm - 0.8 * yaw[k] / 10, 4),
-                "rear_right_rpm": round(rpm + 0.8 * yaw[k] / 10, 4),
+                "rear_left_rpm": round(max(rpm - outer, 0.0), 4),
+                "rear_right_rpm": round(max(rpm + outer, 0.0), 4),
                 "right_signal": int(side == "right"),
                 "steering": round(wheel[k], 1),
                 "steering_speed": round(math.degrees(turning[k]), 1),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
-from multimodal_search.sources.sample.traffic import Placed
 from multimodal_search.sources.sample.palette import Color, scaled
+from multimodal_search.sources.sample.traffic import Placed
 from multimodal_search.sources.sample.view import Point, View
 
 _COATS: tuple[Color, ...] = (
@@ -52,7 +53,7 @@ class _Frame:
             self.at(0, v + radius * math.cos(k * math.pi / 6), radius + radius * math.sin(k * math.pi / 6))
             for k in range(13)
         ]
-        for one, other in zip(ring[:-1], ring[1:], strict=True):
+        for one, other in pairwise(ring):
             self.view.line(one, other, width, color)
 
 

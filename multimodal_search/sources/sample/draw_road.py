@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from multimodal_search.sources.sample.layout import JUNCTION_WIDTH_M, Layout
+from multimodal_search.sources.sample.manoeuvres import LANE_WIDTH_M
 from multimodal_search.sources.sample.palette import (
     CONCRETE,
     EARTH,
@@ -18,7 +20,6 @@ from multimodal_search.sources.sample.palette import (
     mixed,
     scaled,
 )
-from multimodal_search.sources.sample.signals import LANE_WIDTH_M
 from multimodal_search.sources.sample.view import View
 
 _DASH_M, _DASH_PERIOD_M = 3.2, 8.0
@@ -170,7 +171,7 @@ def _junction_gap(layout: Layout) -> tuple[float, float]:
 
 def _solid(view: View, x: float, color: Color, gap: tuple[float, float]) -> None:
     cuts = (-40.0, -16.0, -6.0, 0.0, 4.0, 8.0, 14.0, 24.0, 42.0, 80.0)
-    for near, far in zip(cuts[:-1], cuts[1:], strict=True):
+    for near, far in pairwise(cuts):
         for start, end in ((near, min(far, gap[0])), (max(near, gap[1]), far)):
             if end > start:
                 view.flat(x - 0.08, x + 0.08, start, end, color)

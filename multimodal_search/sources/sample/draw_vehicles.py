@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from multimodal_search.sources.sample.traffic import SIZES_M, Placed
 from multimodal_search.sources.sample.palette import SNOW, Color, mixed, scaled
+from multimodal_search.sources.sample.traffic import SIZES_M, Placed
 from multimodal_search.sources.sample.view import Point, View
 
 CAR_COLORS: tuple[Color, ...] = (

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
-from multimodal_search.sources.sample.draw_place import lamp_heads
+from multimodal_search.sources.sample.draw_buildings import lamp_heads
 from multimodal_search.sources.sample.draw_vehicles import lamps
 from multimodal_search.sources.sample.layout import Layout
 from multimodal_search.sources.sample.palette import Color, Palette, mixed, scaled
@@ -115,7 +115,7 @@ def _halo(size: int) -> Image.Image:
 
 
 def draw_halos(image: Image.Image, view: View, layout: Layout, users: Sequence[Placed], scale: int) -> None:
-    """Light around lamps, and its streak on a wet road; ``image`` is ``scale`` times smaller than the view."""
+    """Light around lamps, its streak on a wet road; ``image`` is ``scale`` times smaller than the view."""
     palette = view.palette
     glows = [glow for one in users for glow in lamps(one, view)]
     if palette.dark:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from multimodal_search.sources.sample.signals import FINE_HZ, LANE_WIDTH_M, Drive, make_drive
+from multimodal_search.sources.sample.manoeuvres import FINE_HZ, LANE_WIDTH_M
+from multimodal_search.sources.sample.signals import Drive, make_drive
 from multimodal_search.sources.sample.view import Pose
 from multimodal_search.sources.sample.world import SampleScene
 

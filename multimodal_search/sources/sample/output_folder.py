@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -35,7 +34,7 @@ def claim(out: str | Path, parameters: Mapping[str, Any]) -> Path:
     record = folder / PARAMETERS_FILE
     remedy = "choose another folder, or remove this one"
     if not record.exists():
-        if any(not name.startswith(".") for name in os.listdir(folder)):
+        if any(not path.name.startswith(".") for path in folder.iterdir()):
             raise DataError("The folder is not empty and holds no sample world.", where=folder, remedy=remedy)
         write_json(record, wanted)
         return folder

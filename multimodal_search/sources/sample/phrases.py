@@ -155,7 +155,7 @@ PHRASES: Mapping[str, Mapping[str, Mapping[Language, tuple[str, ...]]]] = {
         },
     },
 }
-"""attribute -> value -> language -> ways to say it, the commonest first. Each fits into a comma-separated list."""
+"""attribute -> value -> language -> ways to say it in a comma-separated list, the commonest first."""
 
 
 def phrases(attribute: str, value: str, language: Language) -> tuple[str, ...]:

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw
 
 from multimodal_search.errors import DataError
+from multimodal_search.sources.sample.draw_buildings import Thing
 from multimodal_search.sources.sample.draw_dashboard import draw_dashboard
 from multimodal_search.sources.sample.draw_people import draw_cyclist, draw_motorcycle, draw_pedestrian
-from multimodal_search.sources.sample.draw_place import Thing, scenery, traffic_lights
+from multimodal_search.sources.sample.draw_place import scenery
 from multimodal_search.sources.sample.draw_road import draw_ground
+from multimodal_search.sources.sample.draw_signals import traffic_lights
 from multimodal_search.sources.sample.draw_vehicles import draw_vehicle
 from multimodal_search.sources.sample.draw_weather import add_grain, draw_halos, draw_precipitation, draw_sky
 from multimodal_search.sources.sample.layout import Layout, make_layout

@@ -120,8 +120,8 @@ def descriptions(scene: SampleScene, seed: int = 0) -> tuple[str, ...]:
     rng = np.random.default_rng([scene.seed, scene.index, _PURPOSE, seed])
     texts = [_complete(scene, rng, "en"), _complete(scene, rng, "ja")]
     makers = (_sentence_en, _sentence_ja, _part_en, _part_ja, _complete_en, _complete_ja)
-    for index in rng.permutation(len(makers))[: int(rng.integers(2, 5))]:
-        texts.append(makers[int(index)](scene, rng))
+    chosen = rng.permutation(len(makers))[: int(rng.integers(2, 5))]
+    texts += [makers[int(index)](scene, rng) for index in chosen]
     return tuple(dict.fromkeys(texts))
 
 

@@ -1,4 +1,4 @@
-"""Where the other road users are: each is put where the front camera can see it when the manoeuvre shows best."""
+"""Where the other road users are: where the front camera sees them when the manoeuvre shows best."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from multimodal_search.sources.sample.layout import JUNCTION_WIDTH_M, TURNS, Layout, is_open, make_layout
+from multimodal_search.sources.sample.signals import make_drive
 from multimodal_search.sources.sample.world import SampleScene
 
 SIZES_M = {  # length, width, height
@@ -38,19 +39,25 @@ class Placed:
     parked: bool = False  # nobody in it, lamps off
 
 
+def named_users(layout: Layout) -> list[Placed]:
+    """Those whom the scene names, parked cars aside, in the same order at every moment."""
+    walkers = 0
+    named = []
+    for kind, choice in _choices(layout.scene):
+        if kind == "pedestrian":
+            named.append(_walkers(layout, walkers)[choice])
+            walkers += 1
+        else:
+            named.append(_candidates(layout, kind)[choice])
+    return named
+
+
 def place_users(layout: Layout) -> list[Placed]:
     """Everyone around the car at this moment."""
     scene = layout.scene
-    placed = [_candidates(layout, kind)[choice] for kind, choice in _choices(scene) if kind != "pedestrian"]
+    placed = named_users(layout)
     if scene.manoeuvre == "congestion":
-        placed += _queue(layout, placed)
-    if "pedestrians" in scene.road_users and layout.crosswalk_s is not None:
-        placed += [
-            _walkers(layout, number)[choice]
-            for number, choice in enumerate(
-                choice for kind, choice in _choices(scene) if kind == "pedestrian"
-            )
-        ]
+        placed += _queue(layout, [one for one in placed if one.kind != "pedestrian"])
     if "parked_cars" in scene.road_users:
         placed += _parked(layout)
     return placed + _background(layout)
@@ -59,8 +66,6 @@ def place_users(layout: Layout) -> list[Placed]:
 @lru_cache(maxsize=64)
 def _choices(scene: SampleScene) -> tuple[tuple[str, int], ...]:
     """(kind, candidate) for each road user, chosen at the telling moment so that all are seen."""
-    from multimodal_search.sources.sample.signals import make_drive
-
     layout = make_layout(scene, make_drive(scene).moment_seconds)
     kinds = [kind for kind in _MOTOR if kind in scene.road_users]
     if scene.manoeuvre in ("hard_braking", "overtake", "congestion") and not set(kinds) - {"motorcycle"}:
@@ -142,7 +147,7 @@ def _angles(layout: Layout, one: Placed) -> tuple[float, float, float]:
 
 
 def _candidates(layout: Layout, kind: str) -> list[Placed]:
-    """Where a vehicle may be: the lead, the next lanes, oncoming, crossing. The first is the leading place."""
+    """Where a vehicle may be: in front of us (always the first), in the next lanes, oncoming, crossing."""
     scene, road, dice, lane = layout.scene, layout.road, layout.dice, layout.ego_lane_x
     salt = list(SIZES_M).index(kind)
     tint = dice(1101, salt)
@@ -200,8 +205,9 @@ def _cyclist_places(layout: Layout, tint: float) -> list[Placed]:
         Placed("cyclist", -road.side * (road.median_m / 2 + 2.0), ahead, math.pi + lean, tint),
     ]
     for offset in (-4.5, -2.5, 2.5, 4.5, 0.0, -7.0, 7.0):
-        for near in (ahead, 6.5):
-            places.append(Placed("cyclist", across + offset, near, math.pi / 2 - lean, tint))
+        places += [
+            Placed("cyclist", across + offset, near, math.pi / 2 - lean, tint) for near in (ahead, 6.5)
+        ]
     return places
 
 

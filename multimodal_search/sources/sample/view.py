@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from PIL import ImageDraw, ImageFont
 
@@ -29,7 +30,7 @@ CAMERAS: dict[str, tuple[float, float]] = {  # yaw to the left, horizontal field
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where the camera is: metres right of the road's middle, yaw from the road, height, pitch (up), all SI."""
+    """The camera: metres right of the road's middle, yaw from the road, height, pitch (up); SI units."""
 
     x: float
     yaw: float
@@ -105,7 +106,7 @@ class View:
     def strip(self, x0: float, x1: float, color: Color, z: float = 0.0, length: float = 130.0) -> None:
         """A strip of ground along the road, ahead and behind, in pieces that follow bend and distance."""
         cuts = (0.0, 3.0, 6.0, 10.0, 16.0, 26.0, 42.0, 70.0, 130.0)
-        for near, far in zip(cuts[:-1], cuts[1:], strict=True):
+        for near, far in pairwise(cuts):
             if near >= length:
                 break
             self.flat(x0, x1, near, far, color, z)
