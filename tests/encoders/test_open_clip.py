@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 
@@ -47,6 +48,45 @@ def test_texts_come_out_as_the_library_has_them(clip_weights: Path) -> None:
         expected = model.eval().encode_text(tokens).numpy()
     encoder = encoders.build(TINY, "text", str(clip_weights))
     np.testing.assert_allclose(encoder.encode(lines), expected, atol=1e-5)
+
+
+_TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
+_TRANSFORMER = {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16}
+_RESNET = {"image_size": 64, "layers": [1, 1, 1, 1], "width": 16}
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("tiny-resnet", {"embed_dim": 20, "vision_cfg": _RESNET, "text_cfg": _TEXT}),
+        (
+            "tiny-text-of-its-own",
+            {"embed_dim": 20, "custom_text": True, "vision_cfg": _TRANSFORMER, "text_cfg": _TEXT},
+        ),
+        (
+            "tiny-quickgelu",
+            {"embed_dim": 20, "quick_gelu": True, "vision_cfg": _TRANSFORMER, "text_cfg": _TEXT},
+        ),
+    ],
+)
+def test_other_architectures_come_out_as_the_library_has_them(
+    name: str, config: dict[str, object], pictures: list[Image.Image], tmp_path: Path
+) -> None:
+    path, weights = tmp_path / f"{name}.json", tmp_path / "weights.pt"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    open_clip.add_model_config(path)
+    torch.manual_seed(6)
+    torch.save(open_clip.create_model(name).state_dict(), weights)
+    model, _, transform = open_clip.create_model_and_transforms(name, pretrained=str(weights))
+    lines = ["a red car turns left", "雨の交差点"]
+    with torch.inference_mode():
+        images = model.eval().encode_image(torch.stack([transform(one) for one in pictures])).numpy()
+        texts = model.encode_text(open_clip.get_tokenizer(name)(lines)).numpy()
+    image = encoders.build(f"open_clip/{name}", "image", str(weights))
+    text = encoders.build(f"open_clip/{name}", "text", str(weights))
+    np.testing.assert_allclose(image.encode([image.preprocess(one) for one in pictures]), images, atol=1e-5)
+    np.testing.assert_allclose(text.encode(lines), texts, atol=1e-5)
+    assert image.fingerprint != text.fingerprint
 
 
 def test_safetensors_weights_give_the_same_encoder(clip_weights: Path, tmp_path: Path) -> None:
