@@ -183,22 +183,9 @@ def lamp_posts(view: View, layout: Layout) -> list[Thing]:
                 view.line((x, s, 0), (x, s, 7.2), 0.16, STEEL)
                 view.line((x, s, 7.2), (arm, s, 7.5), 0.12, STEEL)
                 lit = view.palette.dark
+                if lit and s > 0:
+                    view.halo(arm, s, 7.4, 1.5, (255, 206, 128))
                 view.board(arm, s, 7.35, 0.9, 0.2, (255, 226, 160) if lit else (210, 212, 214), 0.95 * lit)
 
             things.append((x, s, draw))
     return things
-
-
-def lamp_heads(layout: Layout) -> list[tuple[float, float, float]]:
-    """Where street lamps shine from, for their halo."""
-    if layout.scene.place == "tunnel":
-        return []
-    heads = []
-    for number, s in slots(layout, 26.0, 85, 30):
-        for way in (-1, 1):
-            if (number + way) % 2 and layout.scene.place != "highway":
-                continue
-            x = way * (layout.road.kerb_m + 0.7)
-            if not is_open(layout, s, s, way):
-                heads.append((x - math.copysign(1.8, x), s, 7.4))
-    return heads

@@ -30,6 +30,7 @@ _TRIM: Color = (50, 52, 56)
 _PLATE: Color = (232, 232, 220)
 _TAIL: Color = (150, 18, 18)
 _BRAKE: Color = (255, 40, 26)
+_TAIL_HALO: Color = (220, 30, 24)
 _HEAD: Color = (255, 250, 225)
 
 
@@ -270,23 +271,24 @@ def draw_vehicle(view: View, one: Placed) -> None:
             continue
         color, glow = _part_color(panel.part, paint, one, view)
         view.face([place(point) for point in panel.points], color, glow)
+    _draw_halos(view, one)
 
 
-def lamps(one: Placed, view: View) -> list[tuple[Point, Color, float]]:
-    """Points that glow: (place, colour, radius in metres), for the halo after everything is drawn."""
-    if one.parked or one.kind in ("pedestrian", "cyclist", "motorcycle"):
-        return []
+def _draw_halos(view: View, one: Placed) -> None:
+    """Light around the lamps of the end that faces the camera."""
+    along = math.cos(one.yaw)
+    if one.parked or abs(along) < 0.5:
+        return
     length, width, _ = SIZES_M[one.kind]
-    towards = math.cos(one.yaw) * (1 if one.s > 0 else -1)
-    glows: list[tuple[Point, Color, float]] = []
-    if abs(towards) < 0.5:
-        return []
-    s = one.s - length / 2 * (1 if one.s > 0 else -1)
-    for way in (-1, 1):
-        x = one.x + way * (width / 2 - 0.25)
-        if towards > 0:
-            size = 0.95 if one.braking else 0.45 if view.palette.dark else 0.0
-            glows.append(((x, s, 0.75), _BRAKE if one.braking else (220, 30, 24), size))
-        elif view.palette.dark or view.palette.weather in ("rain", "fog", "snow"):
-            glows.append(((x, s, 0.7), _HEAD, 1.1 if view.palette.dark else 0.6))
-    return [glow for glow in glows if glow[2] > 0]
+    ahead = one.s > 0
+    s = one.s - length / 2 * (1 if ahead else -1)
+    rear = (along > 0) == ahead
+    dark = view.palette.dark
+    if rear:
+        color, radius = (_BRAKE, 0.95) if one.braking else (_TAIL_HALO, 0.45 if dark else 0.0)
+    else:
+        hazy = view.palette.weather in ("rain", "fog", "snow")
+        color, radius = _HEAD, 1.1 if dark else 0.6 if hazy else 0.0
+    if radius:
+        for way in (-1, 1):
+            view.halo(one.x + way * (width / 2 - 0.25), s, 0.75, radius, color)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from multimodal_search.sources.sample.draw_buildings import lamp_heads
-from multimodal_search.sources.sample.draw_vehicles import lamps
 from multimodal_search.sources.sample.layout import Layout
 from multimodal_search.sources.sample.palette import Color, Palette, mixed, scaled
-from multimodal_search.sources.sample.traffic import Placed
 from multimodal_search.sources.sample.view import View
 
 
@@ -104,41 +100,6 @@ def _draw_skyline(view: View, layout: Layout, bearing: float) -> None:
         outline.append((column, view.horizon - tall))
     outline += [(float(view.width), view.horizon), (0.0, view.horizon)]
     view.draw.polygon(outline, fill=color)
-
-
-@lru_cache(maxsize=8)
-def _halo(size: int) -> Image.Image:
-    """A soft round mask."""
-    span = np.linspace(-1, 1, size)
-    radius = np.sqrt(span[:, None] ** 2 + span[None, :] ** 2)
-    return Image.fromarray((np.clip(1 - radius, 0, 1) ** 2.2 * 200).astype(np.uint8), "L")
-
-
-def draw_halos(image: Image.Image, view: View, layout: Layout, users: Sequence[Placed], scale: int) -> None:
-    """Light around lamps, its streak on a wet road; ``image`` is ``scale`` times smaller than the view."""
-    palette = view.palette
-    glows = [glow for one in users for glow in lamps(one, view)]
-    if palette.dark:
-        warm: Color = (255, 206, 128)
-        far = 60 if palette.time_of_day == "night" else 25
-        glows += [(head, warm, 1.5) for head in lamp_heads(layout) if 0 < head[1] < far]
-    spread = 1.6 if palette.weather in ("fog", "rain", "snow") else 1.0
-    for place, color, radius in glows:
-        seen = view.pixel(*place)
-        if seen is None or seen[2] > 70:
-            continue
-        size = min(int(2 * radius * spread * view.focal / seen[2] / scale), image.width // 2)
-        if size < 3:
-            continue
-        column, row = seen[0] / scale, seen[1] / scale
-        mask = _halo(64).resize((size, size))
-        image.paste(color, (int(column - size / 2), int(row - size / 2)), mask)
-        if palette.wet:
-            ground = view.pixel(place[0], place[1], 0.0)
-            if ground is not None:
-                long = int(size * 1.6)
-                streak = _halo(64).resize((max(2, size // 3), max(2, long)))
-                image.paste(color, (int(column - size / 6), int(ground[1] / scale - long * 0.25)), streak)
 
 
 def draw_precipitation(image: Image.Image, palette: Palette, seed: int) -> None:

@@ -51,14 +51,6 @@ _ATTRIBUTES = {
     "pedestrian.moving": "The human is moving.",
 }
 _VISIBILITIES = ((0, 40), (40, 60), (60, 80), (80, 100))
-_CAMERA_AT = {  # metres ahead, left, up of the rear axle, about as on the nuScenes car
-    "CAM_FRONT": (1.7, 0.0, 1.5),
-    "CAM_FRONT_LEFT": (1.5, 0.5, 1.5),
-    "CAM_FRONT_RIGHT": (1.5, -0.5, 1.5),
-    "CAM_BACK": (0.0, 0.0, 1.55),
-    "CAM_BACK_LEFT": (1.0, 0.5, 1.55),
-    "CAM_BACK_RIGHT": (1.0, -0.5, 1.55),
-}
 _SHUTTER_US = 8_000  # the cameras fire one after the other
 _JUMP_M = 12.0  # a road user that moves further between keyframes is the next one
 
@@ -125,7 +117,8 @@ class Tables:
             self.rows["sample"].append({**row, "scene_token": scene_token})
         pictures = []
         for camera in self.cameras:
-            pictures += self._add_pictures(scene, camera, samples)
+            self.rows["calibrated_sensor"].append(self._calibration(scene, scene_token, camera))
+            pictures += self._add_pictures(scene, scene_token, camera, samples)
         self._add_boxes(scene, samples)
         return pictures
 
@@ -160,23 +153,22 @@ class Tables:
                 "location": scene.location,
             }
         )
-        for camera in self.cameras:
-            self.rows["calibrated_sensor"].append(self._calibration(log_token, camera))
 
-    def _calibration(self, log_token: str, camera: str) -> Row:
+    def _calibration(self, scene: SampleScene, scene_token: str, camera: str) -> Row:
+        """All cameras are at one point above the ego frame's origin; the height is the scene's own."""
         yaw, degrees = CAMERAS[camera]
         width, height = self.size
         focal = width / 2 / math.tan(math.radians(degrees) / 2)
         return {
-            "token": token("calibrated", log_token, camera),
+            "token": token("calibrated", scene_token, camera),
             "sensor_token": token("sensor", camera),
-            "translation": list(_CAMERA_AT[camera]),
+            "translation": [0.0, 0.0, make_layout(scene, 0.0).pose.height],
             "rotation": _camera_rotation(math.radians(yaw)),
             "camera_intrinsic": [[focal, 0.0, width / 2], [0.0, focal, height * 0.44], [0.0, 0.0, 1.0]],
         }
 
     def _add_pictures(
-        self, scene: SampleScene, camera: str, samples: list[str]
+        self, scene: SampleScene, scene_token: str, camera: str, samples: list[str]
     ) -> list[tuple[str, float, str]]:
         late = self.cameras.index(camera) * _SHUTTER_US
         seconds = np.array(self.keyframes) + late / 1e6

@@ -33,6 +33,7 @@ _LIGHT: dict[str, tuple[float, float, float]] = {
 }
 _DIM = {"clear": 1.04, "cloudy": 0.85, "rain": 0.68, "fog": 0.84, "snow": 0.92}
 _DENSITY = {"clear": 0.0012, "cloudy": 0.002, "rain": 0.007, "fog": 0.042, "snow": 0.011}
+_REAR_LAMPS = 0.35
 _HEADLIGHTS = {"day": 0.0, "dusk": 0.25, "night": 1.0}
 
 ASPHALT: Color = (82, 84, 89)
@@ -97,8 +98,13 @@ class Palette:
         return ASPHALT_SNOW if self.snowy else ASPHALT_WET if self.wet else ASPHALT
 
 
-def make_palette(scene: SampleScene, jitter: float, *, headlights: bool) -> Palette:
-    """The palette of a scene; ``jitter`` in -1..1 varies light and air a little."""
+def make_palette(scene: SampleScene, jitter: float, *, forward: bool) -> Palette:
+    """The palette of a scene.
+
+    Args:
+        jitter: -1..1, varies light and air a little.
+        forward: whether the camera looks where the headlights shine; behind there are only the rear lamps.
+    """
     top, low = _SKY[scene.time_of_day, scene.weather]
     scale = _DIM[scene.weather] * (1 + 0.07 * jitter)
     if scene.weather == "snow" and scene.time_of_day == "night":
@@ -109,7 +115,7 @@ def make_palette(scene: SampleScene, jitter: float, *, headlights: bool) -> Pale
         sky_low=scaled(low, 1 + 0.05 * jitter),
         light=(red * scale, green * scale, blue * scale),
         density=_DENSITY[scene.weather] * (1 + 0.2 * jitter),
-        headlights=_HEADLIGHTS[scene.time_of_day] if headlights else 0.0,
+        headlights=_HEADLIGHTS[scene.time_of_day] * (1.0 if forward else _REAR_LAMPS),
         weather=scene.weather,
         time_of_day=scene.time_of_day,
     )

@@ -15,7 +15,7 @@ from multimodal_search.sources.sample.draw_place import scenery
 from multimodal_search.sources.sample.draw_road import draw_ground
 from multimodal_search.sources.sample.draw_signals import traffic_lights
 from multimodal_search.sources.sample.draw_vehicles import draw_vehicle
-from multimodal_search.sources.sample.draw_weather import add_grain, draw_halos, draw_precipitation, draw_sky
+from multimodal_search.sources.sample.draw_weather import add_grain, draw_precipitation, draw_sky
 from multimodal_search.sources.sample.layout import Layout, make_layout
 from multimodal_search.sources.sample.palette import make_palette
 from multimodal_search.sources.sample.signals import make_drive
@@ -51,16 +51,15 @@ def render(
         time_seconds = make_drive(scene).moment_seconds
     layout = make_layout(scene, time_seconds)
     users = place_users(layout)
-    palette = make_palette(scene, 2 * layout.dice(0) - 1, headlights=camera.startswith("CAM_FRONT"))
+    palette = make_palette(scene, 2 * layout.dice(0) - 1, forward=camera.startswith("CAM_FRONT"))
     large = (size[0] * _OVERSAMPLE, size[1] * _OVERSAMPLE)
     image = Image.new("RGB", large, palette.sky_low)
-    view = View(ImageDraw.Draw(image), large, layout.pose, camera, palette)
+    view = View(image, layout.pose, camera, palette)
     draw_sky(image, view, layout)
     draw_ground(view, layout)
     for thing in sorted(_things(view, layout, users), key=lambda one: -_distance(view, one)):
         thing[2]()
     image = image.reduce(_OVERSAMPLE)
-    draw_halos(image, view, layout, users, _OVERSAMPLE)
     moment = scene.index * 7919 + round(time_seconds * 20) * 31 + list(CAMERAS).index(camera)
     draw_precipitation(image, palette, moment)
     if camera == "CAM_FRONT":

@@ -185,7 +185,7 @@ def _leader(layout: Layout, kind: str, rear: float, tint: float, sway: float) ->
     if layout.scene.manoeuvre == "hard_braking":
         gap, braking = dice.between(7.2, 8.8, 1104) + min(abs(seconds), 12.0), abs(seconds) < 4.0
     elif layout.scene.manoeuvre == "overtake":
-        gap = dice.between(7.0, 9.5, 1104) - max(-16.0, min(4.0, 3.0 * seconds))
+        gap = dice.between(7.0, 9.5, 1104) - max(-16.0, min(60.0, 3.0 * seconds))
     elif layout.scene.manoeuvre == "congestion":
         gap, braking = dice.between(8.5, 10.5, 1104) + 0.5 * sway, dice(1105) < 0.6
     if kind == "motorcycle":

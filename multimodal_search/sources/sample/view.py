@@ -9,14 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
-from PIL import ImageDraw, ImageFont
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from multimodal_search.sources.sample.palette import Color, Palette
 
 Point = tuple[float, float, float]
 _NEAR_M = 0.6
+_HALO_REACH_M = 70.0
 
 CAMERAS: dict[str, tuple[float, float]] = {  # yaw to the left, horizontal field of view, degrees
     "CAM_FRONT": (0.0, 70.0),
@@ -43,18 +46,16 @@ class View:
     """Draws shapes given in the road frame, shaded by distance, clipped at the camera.
 
     Args:
-        draw: of an image of ``size`` pixels.
-        size: (width, height) in pixels.
+        image: RGB, drawn on.
         pose: of the vehicle.
         camera: a key of ``CAMERAS``.
     """
 
-    def __init__(
-        self, draw: ImageDraw.ImageDraw, size: tuple[int, int], pose: Pose, camera: str, palette: Palette
-    ) -> None:
+    def __init__(self, image: Image.Image, pose: Pose, camera: str, palette: Palette) -> None:
         degrees, field = CAMERAS[camera]
-        self.draw = draw
-        self.width, self.height = size
+        self.image = image
+        self.draw = ImageDraw.Draw(image)
+        self.width, self.height = image.size
         self.pose = pose
         self.palette = palette
         self.focal = self.width / 2 / math.tan(math.radians(field) / 2)
@@ -155,6 +156,24 @@ class View:
         fill = self.palette.shade(color, seen[2], 0.4)
         self.draw.text(seen[:2], text, fill=fill, font=font, anchor="mm")
 
+    def halo(self, x: float, s: float, z: float, radius: float, color: Color) -> None:
+        """Light around a lamp, wider in haze, and its streak on a wet road."""
+        seen = self.pixel(x, s, z)
+        if seen is None or seen[2] > _HALO_REACH_M:
+            return
+        hazy = self.palette.weather in ("fog", "rain", "snow")
+        size = int(2 * radius * (1.6 if hazy else 1.0) * self.focal / seen[2])
+        # sizes in steps, so that few masks are made
+        size = min(size // 8 * 8, self.width // 2)
+        if size < 8 or not -size < seen[0] < self.width + size:
+            return
+        self.image.paste(color, (int(seen[0] - size / 2), int(seen[1] - size / 2)), _halo(size, size))
+        ground = self.pixel(x, s, 0.0) if self.palette.wet else None
+        if ground is not None:
+            wide, tall = max(size // 3, 2), int(size * 1.6)
+            corner = (int(ground[0] - wide / 2), int(ground[1] - tall * 0.25))
+            self.image.paste(color, corner, _halo(wide, tall))
+
     def line(self, one: Point, other: Point, width_m: float, color: Color) -> None:
         """A bar between two points, as wide as its distance makes it."""
         first, second = self.pixel(*one), self.pixel(*other)
@@ -164,6 +183,14 @@ class View:
         width = max(1, round(width_m * self.focal / depth))
         fill = self.palette.shade(color, depth)
         self.draw.line((first[0], first[1], second[0], second[1]), fill=fill, width=width)
+
+
+@lru_cache(maxsize=64)
+def _halo(width: int, height: int) -> Image.Image:
+    """A soft round mask."""
+    across, down = np.linspace(-1, 1, width)[None, :], np.linspace(-1, 1, height)[:, None]
+    strength = np.clip(1 - np.sqrt(across**2 + down**2), 0, 1) ** 2.2
+    return Image.fromarray((strength * 200).astype(np.uint8), "L")
 
 
 def _clip(points: list[Point]) -> list[Point]:
