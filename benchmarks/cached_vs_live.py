@@ -2,9 +2,9 @@
 
     python benchmarks/cached_vs_live.py --scenes 256
 
-What is compared: one pass over all training items, forward and backward through the heads. ``table`` reads the
-vectors that were written once; ``live`` decodes every picture and runs the frozen encoders in every step, as a
-training loop without a table would. The bound is the same step on vectors that are in memory already.
+What is compared: one pass over all training items, forward and backward through the heads. ``table`` reads
+the vectors that were written once; ``live`` decodes every picture and runs the frozen encoders in every step,
+as a training loop without a table would. The bound is the same step on vectors that are in memory already.
 """
 
 from __future__ import annotations
@@ -28,12 +28,16 @@ from multimodal_search.types import Modality
 
 def main() -> None:
     """Print seconds an epoch and the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--scenes", type=int, default=256)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--image-encoder", default="sample/vit")
     parser.add_argument("--text-encoder", default="sample/text")
-    parser.add_argument("--weights", default=None, help="'random' for an encoder whose weights are not at hand")
+    parser.add_argument(
+        "--weights", default=None, help="'random' for an encoder whose weights are not at hand"
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         settings = TrainSettings(
@@ -56,9 +60,7 @@ def compare(settings: TrainSettings, home: Path, batch_size: int) -> None:
     items = source.items()
     features = prepare.gather(source, encoders, settings)
     rows = {one: features.sets[one].primary_rows(len(features.items)) for one in encoders}
-    heads = {
-        one: Projector(HeadSpec("linear", encoder.card.dim, 256)) for one, encoder in encoders.items()
-    }
+    heads = {one: Projector(HeadSpec("linear", encoder.card.dim, 256)) for one, encoder in encoders.items()}
     optimiser = torch.optim.AdamW([weight for head in heads.values() for weight in head.parameters()])
     batches = np.array_split(np.arange(len(features.items)), max(1, len(items) // batch_size))
 
@@ -92,7 +94,9 @@ def compare(settings: TrainSettings, home: Path, batch_size: int) -> None:
     for name, value in seconds.items():
         print(f"{name:>7}: {value:8.3f} s an epoch, {len(features.items) / value:10.0f} items/s")
     print(f"table is {seconds['live'] / seconds['table']:.0f} times faster than live (bar: 50)")
-    print(f"table takes {seconds['table'] / seconds['memory']:.2f} times what vectors in memory take (the bound)")
+    print(
+        f"table takes {seconds['table'] / seconds['memory']:.2f} times what vectors in memory do (the bound)"
+    )
 
 
 def timed(run: object) -> float:

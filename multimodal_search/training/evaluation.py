@@ -52,7 +52,10 @@ def project_with(projectors: Mapping[Modality, Projector]) -> Callable[[Modality
 
 
 def splits_beside(features: MomentFeatures, bundle: Path) -> Splits:
-    """The bundle's splits for these items; scenes that it never saw count as unseen.
+    """The bundle's splits beside these items: scenes that it never saw count as unseen.
+
+    ``train`` and ``val`` name every scene that the heads have seen, also those that this data lacks, so that
+    a bundle rewritten for other data still knows them.
 
     Raises:
         BundleError: the bundle has no readable ``metrics.json``.
@@ -60,20 +63,16 @@ def splits_beside(features: MomentFeatures, bundle: Path) -> Splits:
     file = bundle / "metrics.json"
     try:
         known = json.loads(file.read_text(encoding="utf-8"))
-        train, val = set(known["splits"]["train"]), set(known["splits"]["val"])
+        train, val = tuple(known["splits"]["train"]), tuple(known["splits"]["val"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(
             "The bundle's metrics.json, which lists the scenes it was trained on, cannot be read.",
             where=file,
             remedy="copy the whole bundle folder, or train again",
         ) from error
-    scenes = features.scenes()
-    return Splits(
-        tuple(scene for scene in scenes if scene in train),
-        tuple(scene for scene in scenes if scene in val),
-        tuple(scene for scene in scenes if scene not in train and scene not in val),
-        str(known.get("splits_kind", "of the bundle")),
-    )
+    seen = {*train, *val}
+    test = tuple(scene for scene in features.scenes() if scene not in seen)
+    return Splits(train, val, test, str(known.get("splits_kind", "of the bundle")))
 
 
 def _with_data(settings: EvaluateSettings) -> EvaluateSettings:
