@@ -8,7 +8,7 @@ import numpy as np
 
 from multimodal_search import closed_form
 from multimodal_search.splits import Splits
-from multimodal_search.training.warm_start import paired_rows, signal_map
+from multimodal_search.training.warm_start import paired_rows
 from multimodal_search.types import FloatArray, IntArray, Modality, MomentFeatures
 
 FOLDS = 5
@@ -77,7 +77,7 @@ def _held_out_ranks(features: MomentFeatures, anchor: Modality, seed: int) -> Fl
         if inside.all() or not inside.any():
             continue
         groups = [logs[scene] for scene in scene_of[~inside].tolist()]
-        weight, bias = signal_map(
+        weight, bias = closed_form.fit_two_sided(
             signals.vectors,
             others.vectors,
             groups,
@@ -89,7 +89,7 @@ def _held_out_ranks(features: MomentFeatures, anchor: Modality, seed: int) -> Fl
         middle = _middles(scene_of, np.flatnonzero(inside))
         x = np.asarray(signals.vectors[x_rows[middle]], dtype=np.float64) @ weight + bias
         y = np.asarray(others.vectors[y_rows[middle]], dtype=np.float64)
-        out[scene_of[middle]] = _reciprocal(x, y - y.mean(axis=0))
+        out[scene_of[middle]] = closed_form.mean_reciprocal_ranks(x, y - y.mean(axis=0))
     return out
 
 
@@ -99,15 +99,3 @@ def _middles(scene_of: IntArray, pairs: IntArray) -> IntArray:
     order = np.argsort(scene_of[pairs], kind="stable")
     starts = np.cumsum(count) - count
     return pairs[order[starts + count // 2]] if len(first) else pairs
-
-
-def _reciprocal(x: FloatArray, y: FloatArray) -> FloatArray:
-    """(n,) mean over both directions of 1 / expected rank."""
-    x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-    y = y / np.maximum(np.linalg.norm(y, axis=1, keepdims=True), 1e-12)
-    total = np.zeros(len(x))
-    for scores in (x @ y.T, y @ x.T):
-        own = np.diag(scores)[:, None]
-        better, equal = scores > own + 1e-9, np.abs(scores - own) <= 1e-9
-        total += 0.5 / (1 + better.sum(axis=1) + (equal.sum(axis=1) - 1) / 2)
-    return total

@@ -42,8 +42,8 @@ def start_heads(features: MomentFeatures, dim: int, seed: int) -> Start:
     """Heads for every modality of the training items; deterministic.
 
     Image and text: residual heads that start as the identity when pre-aligned; otherwise regularised CCA, its
-    penalty chosen by cross-validation grouped by log. A signal is mapped into the space of the others by
-    regularised CCA against their projected embeddings, orthogonal to these embeddings' means.
+    penalty chosen by cross-validation grouped by log. A signal is mapped into the space of the others by a
+    two-sided ridge onto their projected embeddings, orthogonal to these embeddings' means.
     A modality that is alone keeps its principal axes.
 
     Args:
@@ -64,7 +64,7 @@ def start_heads(features: MomentFeatures, dim: int, seed: int) -> Start:
     if Modality.TIMESERIES in sets and Modality.TIMESERIES not in heads:
         anchored = {modality: head for modality, head in heads.items() if modality in sets}
         heads[Modality.TIMESERIES] = _signal_head(features, sets, anchored, seed)
-        notes.append("timeseries starts from regularised CCA with the projected images and texts")
+        notes.append("timeseries starts from a two-sided ridge onto the projected images and texts")
     return Start(heads, is_pre_aligned(features.sets), tuple(notes))
 
 
@@ -146,7 +146,7 @@ def _signal_head(
     heads: Mapping[Modality, Projector],
     seed: int,
 ) -> Projector:
-    """A linear head into the space of the others: x -> CCA's bilinear form applied to x."""
+    """A linear head into the space of the others."""
     signals = sets[Modality.TIMESERIES]
     targets, means = _targets(features, sets, heads)
     dim = targets.shape[1]
@@ -157,39 +157,15 @@ def _signal_head(
     if len(set(logs)) < 2:
         _set(head, *_principal_axes(signals, dim), signals.vectors)
         return head
-    weight, bias = signal_map(signals.vectors, targets, logs, x_rows=primary[kept], y_rows=kept, seed=seed)
+    weight, bias = closed_form.fit_two_sided(
+        signals.vectors, targets, logs, x_rows=primary[kept], y_rows=kept, seed=seed
+    )
     # what all targets have in common says nothing of a moment: without it, texts and images, whose means
     # differ, rank signals by the same rule
     basis = np.linalg.qr(np.stack(means, axis=1))[0]
     weight, bias = weight - weight @ basis @ basis.T, bias - bias @ basis @ basis.T
     _set(head, weight, bias, signals.vectors[primary[kept[:4096]]])
     return head
-
-
-def signal_map(
-    x: FloatArray,
-    y: FloatArray,
-    groups: list[str],
-    *,
-    x_rows: IntArray | None = None,
-    y_rows: IntArray | None = None,
-    penalties: tuple[float, ...] = SIGNAL_PENALTIES,
-    seed: int = 0,
-) -> tuple[FloatArray, FloatArray]:
-    """From x into the space of y such that ``(x W + b) . y`` is CCA's weighted inner product.
-
-    Ridge would predict the mean y of a signal; this also divides by the spread of y about it, so that what
-    the signal cannot know (weather, place) weighs less when texts are ranked.
-
-    Returns:
-        W (dx, dy) and b (dy,).
-    """
-    a, mx, b, _ = closed_form.fit_cca(
-        x, y, min(x.shape[1], y.shape[1]), penalties,
-        groups=groups, x_rows=x_rows, y_rows=y_rows, seed=seed,
-    )  # fmt: skip
-    weight = a @ b.T
-    return weight, -mx @ weight
 
 
 def _targets(
