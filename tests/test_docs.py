@@ -18,8 +18,9 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("README*.md"), *(ROOT / "docs").glob("*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 RUN = {"bash", "python", "yaml", "json"}
-# Pages whose commands read a bundle that an earlier step of the page's story made.
-NEEDS_BUNDLE = {"bundle.md"}
+# Pages whose commands read what `make demo` or a page before made.
+NEEDS_BUNDLE = {"bundle.md", "README.md", "README.ja.md"}
+NEEDS_DATA = {"README.md"}
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
@@ -51,6 +52,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def prepare_folder(home: Path) -> None:
+    (home / ".venv").mkdir(exist_ok=True)
+    (home / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
     for name in ("train.py", "configs", "constraints.txt", "pyproject.toml", "Makefile"):
         (home / name).symlink_to(ROOT / name)
 
@@ -77,6 +80,11 @@ def test_the_page_runs(page: Path, tmp_path: Path, request: pytest.FixtureReques
     prepare_folder(tmp_path)
     if page.name in NEEDS_BUNDLE:
         shutil.copytree(request.getfixturevalue("bundle"), tmp_path / "output")
+    if page.name in NEEDS_DATA:
+        for form in ("extracted", "nuscenes", "pairs"):
+            folder = "my_scenes" if form == "extracted" else f"my_{form}"
+            sample = ["sample", "--format", form, "--scenes", "10", "--out", folder]
+            run([sys.executable, "-m", "multimodal_search", *sample], tmp_path)
     for language, code in blocks(page):
         if language == "bash":
             for line in code.replace("\\\n", " ").strip().splitlines():
