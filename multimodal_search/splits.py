@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -36,7 +36,8 @@ def make_splits(
 
     With an official split its ``val`` (or ``test``) scenes become ``test``, touched once, and the inner
     ``val`` that chooses checkpoints comes out of its ``train``. Otherwise logs (``Item.group``) are dealt out
-    whole, in an order fixed by the seed. Under three scenes all train and nothing is measured.
+    whole, in an order fixed by the seed; the inner ``val`` alone may cut a log, where logs are so large that
+    it would take a third of the scenes or more. Under three scenes all train and nothing is measured.
 
     Args:
         official: scene id -> ``train`` / ``val`` / ``test``.
@@ -50,44 +51,48 @@ def make_splits(
     if official and any(official.get(scene, "train") != "train" for scene in scenes):
         test = [scene for scene in scenes if official.get(scene, "train") != "train"]
         rest = [scene for scene in scenes if official.get(scene, "train") == "train"]
-        val, train = _deal(rest, groups, val_share, seed)
+        val, train = _deal(rest, groups, val_share, seed, may_cut=True)
         return Splits(tuple(train), tuple(val), tuple(test), "official")
     if len(scenes) < 3:
         return Splits(tuple(scenes), (), (), "too few scenes to hold any out")
     test, rest = _deal(scenes, groups, test_share, seed)
-    val, train = _deal(rest, groups, val_share / (1 - test_share), seed + 1)
+    val, train = _deal(rest, groups, val_share / (1 - test_share), seed + 1, may_cut=True)
     kind = "by log" if len(set(groups.values())) < len(scenes) else "by scene"
     return Splits(tuple(train), tuple(val), tuple(test), kind)
 
 
 def _deal(
-    scenes: Sequence[str], groups: Mapping[str, str], share: float, seed: int
+    scenes: Sequence[str], groups: Mapping[str, str], share: float, seed: int, *, may_cut: bool = False
 ) -> tuple[list[str], list[str]]:
     """Whole groups, in hashed order, until ``share`` of the scenes is reached; the rest stays.
 
     At least one scene on each side where there are two; a single group is cut by scene, since nothing else
-    can be held out.
+    can be held out. Where every group is larger than a third of the scenes, the smallest is taken, or with
+    ``may_cut`` the groups are cut by scene.
     """
     if len(scenes) < 2:
         return [], list(scenes)
-    if len({groups[scene] for scene in scenes}) == 1:
+    sizes = Counter(groups[scene] for scene in scenes)
+    coarse = min(sizes.values()) > len(scenes) / 3
+    if len(sizes) == 1 or (may_cut and coarse):
         groups = {scene: scene for scene in scenes}
-    members: dict[str, list[str]] = defaultdict(list)
-    for scene in scenes:
-        members[groups[scene]].append(scene)
+        sizes = Counter(scenes)
     wanted = max(1, round(share * len(scenes)))
-    out: set[str] = set()
-    for group in sorted(members, key=lambda name: _hashed(name, seed)):
-        size = len(members[group])
+    order = sorted(sizes, key=lambda name: _hashed(name, seed))
+    if all(sizes[name] > 2 * wanted for name in order):
+        order.sort(key=lambda name: sizes[name])
+    chosen: set[str] = set()
+    count = 0
+    for name in order:
         # a group that overshoots by more than it helps is passed over, unless nothing is held out yet
-        if out and abs(len(out) + size - wanted) >= abs(len(out) - wanted):
-            continue
-        if len(out) + size >= len(scenes):
-            continue
-        out.update(members[group])
-        if len(out) >= wanted:
+        helps = abs(count + sizes[name] - wanted) < abs(count - wanted)
+        if (helps or not chosen) and count + sizes[name] < len(scenes):
+            chosen.add(name)
+            count += sizes[name]
+        if count >= wanted:
             break
-    return [scene for scene in scenes if scene in out], [scene for scene in scenes if scene not in out]
+    out = [scene for scene in scenes if groups[scene] in chosen]
+    return out, [scene for scene in scenes if groups[scene] not in chosen]
 
 
 def _hashed(name: str, seed: int) -> str:
