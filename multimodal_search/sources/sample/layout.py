@@ -135,6 +135,12 @@ def make_dice(scene: SampleScene) -> Dice:
     return Dice(tuple(scene.rng(_PURPOSE).random(499).tolist()))
 
 
+def camera_mount(scene: SampleScene) -> tuple[float, float]:
+    """Height in metres and pitch in radians (up) of the cameras on a scene's car."""
+    dice = make_dice(scene)
+    return dice.between(1.5, 1.75, 1002), dice.between(-0.032, 0.008, 1003)
+
+
 def make_road(scene: SampleScene) -> Road:
     """The lanes of a scene's place."""
     own = _OWN_LANES[scene.place]
@@ -179,12 +185,13 @@ def _pose(scene: SampleScene, drive: Drive, dice: Dice, index: int, lane: float)
         lateral = max(-2.5, min(lateral, 2.5))
         if abs(heading) > abs(drive.target_heading) / 2:
             heading, lateral = heading - drive.target_heading, 0.0
+    height, pitch = camera_mount(scene)
     dive = 0.006 * float(drive.acceleration[index])  # the nose goes down under braking
     return Pose(
         x=lane - lateral + dice.between(-0.2, 0.2, 1001),
         yaw=heading,
-        height=dice.between(1.5, 1.75, 1002),
-        pitch=dice.between(-0.032, 0.008, 1003) + dive,
+        height=height,
+        pitch=pitch + dive,
         bend=drive.road_curvature,
     )
 

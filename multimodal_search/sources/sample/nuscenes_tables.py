@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from multimodal_search.sources.sample.can_bus import pose_at, quaternion
-from multimodal_search.sources.sample.layout import Layout, make_layout
+from multimodal_search.sources.sample.layout import Layout, camera_mount, make_layout
 from multimodal_search.sources.sample.traffic import SIZES_M, Placed, named_users
-from multimodal_search.sources.sample.view import CAMERAS
+from multimodal_search.sources.sample.view import CAMERAS, HORIZON_SHARE
 from multimodal_search.sources.sample.world import SampleScene
 
 Row = dict[str, Any]
@@ -155,16 +155,18 @@ class Tables:
         )
 
     def _calibration(self, scene: SampleScene, scene_token: str, camera: str) -> Row:
-        """All cameras are at one point above the ego frame's origin; the height is the scene's own."""
+        """All cameras are at one point above the ego frame's origin; height and pitch are the scene's."""
         yaw, degrees = CAMERAS[camera]
         width, height = self.size
         focal = width / 2 / math.tan(math.radians(degrees) / 2)
+        up, pitch = camera_mount(scene)
+        middle = height * HORIZON_SHARE + focal * math.tan(pitch)
         return {
             "token": token("calibrated", scene_token, camera),
             "sensor_token": token("sensor", camera),
-            "translation": [0.0, 0.0, make_layout(scene, 0.0).pose.height],
+            "translation": [0.0, 0.0, up],
             "rotation": _camera_rotation(math.radians(yaw)),
-            "camera_intrinsic": [[focal, 0.0, width / 2], [0.0, focal, height * 0.44], [0.0, 0.0, 1.0]],
+            "camera_intrinsic": [[focal, 0.0, width / 2], [0.0, focal, middle], [0.0, 0.0, 1.0]],
         }
 
     def _add_pictures(
@@ -191,9 +193,7 @@ class Tables:
                     "token": one,
                     "sample_token": samples[number],
                     "ego_pose_token": one,
-                    "calibrated_sensor_token": token(
-                        "calibrated", token("log", self.seed, scene.log), camera
-                    ),
+                    "calibrated_sensor_token": token("calibrated", scene_token, camera),
                     "timestamp": time,
                     "fileformat": "jpg",
                     "is_key_frame": True,

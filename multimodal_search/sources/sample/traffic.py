@@ -22,6 +22,7 @@ SIZES_M = {  # length, width, height
     "pedestrian": (0.6, 0.6, 1.75),
 }
 _MOTOR = ("van", "taxi", "truck", "bus", "motorcycle")  # who gets the best place first
+_SMALL = ("motorcycle", "cyclist", "pedestrian")
 _SEEN_RAD = math.radians(31)  # a little inside the front camera's field of view
 
 
@@ -98,9 +99,18 @@ def _best(layout: Layout, placed: Sequence[Placed], options: Sequence[Placed]) -
         everyone = [*placed, options[index]]
         shares = [_seen_share(layout, one, everyone) for one in everyone]
         room = 0.0 if any(_touch(one, options[index]) for one in placed) else 10.0
-        return room + 2 * min(shares) + shares[-1] - 0.06 * index
+        far = max(options[index].s - 12.0, 0.0) if options[index].kind in _SMALL else 0.0
+        return (
+            room + _on_road(layout, options[index]) + 2 * min(shares) + shares[-1] - 0.03 * index - 0.08 * far
+        )
 
     return max(range(len(options)), key=score)
+
+
+def _on_road(layout: Layout, one: Placed) -> float:
+    """10 for a place on the road or in the mouth of a side road, 0 for one among walls and parked cars."""
+    within = abs(one.x) < layout.road.kerb_m - layout.road.parking_m - 0.2
+    return 10.0 if within or is_open(layout, one.s, one.s, 1 if one.x > 0 else -1) else 0.0
 
 
 def _touch(one: Placed, other: Placed) -> bool:
@@ -175,6 +185,9 @@ def _candidates(layout: Layout, kind: str) -> list[Placed]:
         for offset in (-9.0, -4.0, 1.0, 6.0, 11.0):
             yaw = math.pi / 2 * road.side
             others.append(Placed(kind, lane + offset + 0.5 * seconds, max(at, 9.0), yaw, tint))
+    if kind == "motorcycle":  # it also fits between the lanes
+        at = dice.between(8.0, 11.0, 1125) + sway
+        others += [Placed(kind, lane + offset, at, 0.0, tint) for offset in (-2.3, 2.3, -4.2, 4.2)]
     return lead + others
 
 
@@ -216,13 +229,13 @@ def _walkers(layout: Layout, number: int) -> list[Placed]:
     dice, seconds, near = layout.dice, layout.seconds, layout.crosswalk_s or 12.0
     way = 1 if dice(1109, number) < 0.5 else -1
     walked = way * dice.between(0.9, 1.5, 1110, number) * seconds
+    half = layout.road.kerb_m - layout.road.parking_m
+    low, high = max(layout.ego_lane_x - 8.0, -half), min(layout.ego_lane_x + 8.0, half)
     options = []
     for option in range(7):
-        x = (dice.between(-8.0, 8.0, 1111, number, option) + walked + 9.0) % 18.0 - 9.0
+        x = low + (dice.between(0.0, high - low, 1111, number, option) + walked) % (high - low)
         s = near + dice.between(0.4, 2.6, 1112, number)
-        yaw = -math.pi / 2 * way
-        centre = layout.ego_lane_x
-        options.append(Placed("pedestrian", centre + x, s, yaw, dice(1113, number), walk=x))
+        options.append(Placed("pedestrian", x, s, -math.pi / 2 * way, dice(1113, number), walk=x))
     return options
 
 

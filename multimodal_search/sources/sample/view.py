@@ -20,6 +20,7 @@ from multimodal_search.sources.sample.palette import Color, Palette
 Point = tuple[float, float, float]
 _NEAR_M = 0.6
 _HALO_REACH_M = 70.0
+HORIZON_SHARE = 0.44  # of the picture above the horizon, at no pitch
 
 CAMERAS: dict[str, tuple[float, float]] = {  # yaw to the left, horizontal field of view, degrees
     "CAM_FRONT": (0.0, 70.0),
@@ -61,7 +62,7 @@ class View:
         self.focal = self.width / 2 / math.tan(math.radians(field) / 2)
         yaw = pose.yaw + math.radians(degrees)
         self._cos, self._sin = math.cos(yaw), math.sin(yaw)
-        self.horizon = self.height * 0.44 + self.focal * math.tan(pose.pitch)
+        self.horizon = self.height * HORIZON_SHARE + self.focal * math.tan(pose.pitch)
 
     def to_camera(self, x: float, s: float) -> tuple[float, float]:
         """(metres to the right, depth) of a point of the ground."""
