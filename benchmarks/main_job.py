@@ -3,7 +3,7 @@
     python benchmarks/main_job.py --scenes 100      what `make demo` runs
     python benchmarks/main_job.py --scenes 1000     150 unseen scenes
 
-Every run starts from an empty folder, so pictures are drawn, encoded and trained on from nothing. The bars are
+Every run starts from an empty folder: pictures are drawn, encoded and trained on from nothing. The bars are
 those of the project; the bound printed beside the time is what importing the libraries alone takes.
 """
 

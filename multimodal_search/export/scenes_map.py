@@ -43,6 +43,8 @@ def scene_vectors(
         sums, counts = np.zeros((len(first), dim)), np.bincount(owner[has], minlength=len(first))
         np.add.at(sums, owner[has], one.vectors[one.rows[has]])
         known = counts > 0
+        if not known.any():
+            continue
         means = sums[known] / counts[known, None]
         total[known] += means - means.mean(axis=0)
         seen += known

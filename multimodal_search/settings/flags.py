@@ -70,7 +70,7 @@ def check(model: type[S], values: Mapping[str, Any]) -> S:
 
 
 def build_parser(model: type[Settings], *, prog: str, summary: str) -> argparse.ArgumentParser:
-    """An argument parser with one flag a field; absent flags leave no trace, so weaker sources show through."""
+    """A parser with one flag a field; absent flags leave no trace, so that weaker sources show through."""
     parser = _Parser(
         prog=prog,
         description=summary,
