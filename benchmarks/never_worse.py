@@ -1,9 +1,9 @@
 """The trained default against the raw encoder on a pre-aligned pair, at 10, 30, 100 and 300 scenes.
 
-Synthetic features with the faults of a real CLIP pair: a gap between the modalities' means, directions that only
-one side has, and noise. Two worlds: one where the raw space cannot be improved (isotropic noise, no gap) and one
-where it can. Each size and world is run with several seeds; unseen scenes are 300 others. Bar: the mean over
-seeds never loses more than 1 point of R@1, R@10 or MRR in either direction.
+Synthetic features with the faults of a real CLIP pair: a gap between the modalities' means, directions that
+only one side has, and noise. Two worlds: one where the raw space cannot be improved (isotropic noise, no gap)
+and one where it can. Each size and world is run with several seeds; unseen scenes are 300 others. Bar: the mean
+over seeds never loses more than 1 point of R@1, R@10 or MRR (mean of both directions).
 
     python benchmarks/never_worse.py [--seeds 5]
 """

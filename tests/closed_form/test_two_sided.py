@@ -1,4 +1,4 @@
-"""The map that ranks: it beats plain ridge where what the signal cannot know is loud, and equals it elsewhere."""
+"""The map that ranks: it beats plain ridge where what the signal cannot know is loud."""
 
 from __future__ import annotations
 

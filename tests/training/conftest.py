@@ -16,7 +16,9 @@ def _feature_set(
     normalise = modality is not Modality.TIMESERIES
     if normalise:
         vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    card = EncoderCard(f"sample/{modality}", "shipped", modality, vectors.shape[1], space=space, normalise=normalise)
+    card = EncoderCard(
+        f"sample/{modality}", "shipped", modality, vectors.shape[1], space=space, normalise=normalise
+    )
     ids = tuple(f"{modality} {row}" for row in range(len(vectors)))
     item_index = np.array([item for item, rows in enumerate(links) for _ in rows], dtype=np.int64)
     row_index = np.array([row for rows in links for row in rows], dtype=np.int64)
@@ -77,7 +79,9 @@ def make_features() -> Callable[..., MomentFeatures]:
         if signals:
             series = rng.normal(size=(10, dims[2]))[np.repeat(classes, moments)]
             series = (series + 0.3 * rng.normal(size=series.shape)) * np.geomspace(0.01, 100, dims[2])
-            sets[Modality.TIMESERIES] = _feature_set(Modality.TIMESERIES, series, [[i] for i in range(n)], None)
+            sets[Modality.TIMESERIES] = _feature_set(
+                Modality.TIMESERIES, series, [[i] for i in range(n)], None
+            )
         return MomentFeatures(items, sets)
 
     return make
