@@ -209,7 +209,7 @@ def layout_tilt(number: int) -> float:
 
 def _tunnel(view: View, layout: Layout) -> list[Thing]:
     """A hillside with two dark mouths, lamps inside, walls that lead in."""
-    s = 24.0 + 6.0 * layout.dice(43)
+    s = 29.0 + 8.0 * layout.dice(43)
     return [(0.0, s, lambda: _portal(view, layout, s)), *_approach(view, layout, s)]
 
 
@@ -235,18 +235,25 @@ def _portal(view: View, layout: Layout, s: float) -> None:
     edge = layout.road.kerb_m + 2.0
     hill = view.palette.ground((92, 112, 66))
     view.face(
-        ((-90, s + 4, 0), (-60, s + 4, 7), (-22, s + 4, 13), (18, s + 4, 14), (52, s + 4, 9), (90, s + 4, 0)),
+        (
+            (-90, s + 4, 0),
+            (-60, s + 4, 5),
+            (-22, s + 4, 8.6),
+            (18, s + 4, 9.4),
+            (52, s + 4, 6),
+            (90, s + 4, 0),
+        ),
         hill,
     )
     tone = scaled(CONCRETE, 0.85 + 0.25 * layout.dice(45))
-    view.gate(-edge - 4, edge + 4, s, 0, 8.4, tone)
-    view.gate(-edge - 4.5, edge + 4.5, s - 0.1, 8.0, 8.9, scaled(tone, 0.8))
+    view.gate(-edge - 4, edge + 4, s, 0, 7.0, tone)
+    view.gate(-edge - 4.5, edge + 4.5, s - 0.1, 6.8, 7.5, scaled(tone, 0.8))
     inner = layout.road.kerb_m + 0.6
     for x0, x1 in ((-inner, -0.6), (0.6, inner)):
         middle, half = (x0 + x1) / 2, (x1 - x0) / 2
         arch = [(x0, s - 0.1, 0.0)]
         arch += [
-            (middle - half * math.cos(k * math.pi / 8), s - 0.1, 3.4 + 2.9 * math.sin(k * math.pi / 8))
+            (middle - half * math.cos(k * math.pi / 8), s - 0.1, 3.0 + 2.5 * math.sin(k * math.pi / 8))
             for k in range(9)
         ]
         arch.append((x1, s - 0.1, 0.0))
@@ -254,10 +261,10 @@ def _portal(view: View, layout: Layout, s: float) -> None:
         for row in range(4):
             depth = s + 6 + row * 9
             for way in (-0.6, 0.6):
-                view.board(middle + way * half, depth, 4.9, 0.9, 0.28, (255, 190, 90), 0.95)
+                view.board(middle + way * half, depth, 4.2, 0.9, 0.28, (255, 190, 90), 0.95)
         view.flat(x0 + 0.4, x1 - 0.4, s, s + 18, (58, 54, 48))
     for x in (-4.2, 3.0):
-        view.gate(x, x + 1.2, s - 0.2, 7.0, 7.7, (250, 200, 60), 0.7)
+        view.gate(x, x + 1.2, s - 0.2, 5.9, 6.5, (250, 200, 60), 0.7)
 
 
 def _bridge(view: View, layout: Layout) -> list[Thing]:
