@@ -16,12 +16,12 @@ from multimodal_search.sources.sample.draw_buildings import (
     towers,
     tree,
 )
+from multimodal_search.sources.sample.draw_construction import construction
+from multimodal_search.sources.sample.draw_vehicles import draw_vehicle
 from multimodal_search.sources.sample.layout import Layout, is_open
 from multimodal_search.sources.sample.palette import CONCRETE, STEEL, Color, scaled
 from multimodal_search.sources.sample.traffic import Placed
 from multimodal_search.sources.sample.view import View
-
-_ORANGE: Color = (244, 112, 26)
 
 
 def scenery(view: View, layout: Layout) -> list[Thing]:
@@ -32,7 +32,7 @@ def scenery(view: View, layout: Layout) -> list[Thing]:
         "residential_street": houses,
         "highway": _highway,
         "parking_lot": _parking,
-        "construction_zone": _construction,
+        "construction_zone": construction,
         "tunnel": _tunnel,
         "bridge": _bridge,
     }
@@ -86,8 +86,6 @@ def _gantry(view: View, layout: Layout, s: float) -> None:
 
 def _parking(view: View, layout: Layout) -> list[Thing]:
     """Cars in bays, a store behind, a blue P."""
-    from multimodal_search.sources.sample.draw_vehicles import draw_vehicle
-
     things: list[Thing] = []
     edge = layout.road.kerb_m + 0.4
     for number, s in slots(layout, 2.7, 42, 20):
@@ -134,77 +132,6 @@ def _parking_sign(view: View, x: float, s: float) -> None:
     view.board(x - 0.2, s, 2.8, 0.22, 1.1, white, 0.5)
     view.board(x + 0.12, s, 3.35, 0.55, 0.55, white, 0.5)
     view.board(x + 0.1, s, 3.5, 0.22, 0.24, (22, 84, 190), 0.45)
-
-
-def _construction(view: View, layout: Layout) -> list[Thing]:
-    """Cones along the lane, striped boards, an excavator, a diamond sign."""
-    things: list[Thing] = []
-    edge = layout.road.kerb_m
-    for number, s in slots(layout, 4.5, 45, 15):
-        for way in (-1, 1):
-            x = way * (edge + 0.35)
-            if not is_open(layout, s, s, way):
-                things.append((x, s, lambda x=x, s=s: _cone(view, x, s)))  # type: ignore[misc]
-        if number % 3 == 0:
-            for way in (-1, 1):
-                if not is_open(layout, s, s + 3, way):
-                    x = way * (edge + 2.2)
-                    things.append((x, s, lambda x=x, s=s: _striped(view, x, s)))  # type: ignore[misc]
-    for number, s in slots(layout, 24.0, 60, 24):
-        way = 1 if layout.dice(42, number) < 0.5 else -1
-        if not is_open(layout, s - 3, s + 3, way):
-            x = way * (edge + 6.0)
-            things.append((x, s, lambda x=x, s=s, number=number: _digger(view, x, s, number)))  # type: ignore[misc]
-        x = -way * (edge + 0.9)
-        if not is_open(layout, s, s, -way):
-            things.append((x, s - 5, lambda x=x, s=s: _diamond(view, x, s - 5)))  # type: ignore[misc]
-    return things
-
-
-def _cone(view: View, x: float, s: float) -> None:
-    view.board(x, s, 0, 0.5, 0.06, _ORANGE)
-    for z, half, color in ((0.05, 0.2, _ORANGE), (0.32, 0.14, (250, 250, 250)), (0.5, 0.1, _ORANGE)):
-        top = 0.32 if z < 0.1 else 0.5 if z < 0.4 else 0.85
-        narrow = half * (0.7 if top < 0.8 else 0.3)
-        view.face(
-            ((x - half, s, z), (x + half, s, z), (x + narrow, s, top), (x - narrow, s, top)), color, 0.15
-        )
-
-
-def _striped(view: View, x: float, s: float) -> None:
-    for post in (-1.0, 1.0):
-        view.line((x + post, s, 0), (x + post, s, 1.2), 0.1, STEEL)
-    view.gate(x - 1.3, x + 1.3, s, 0.7, 1.15, (248, 248, 244), 0.15)
-    for k in range(4):
-        left = x - 1.3 + k * 0.68
-        view.face(
-            ((left, s, 0.7), (left + 0.32, s, 0.7), (left + 0.5, s, 1.15), (left + 0.18, s, 1.15)),
-            _ORANGE,
-            0.15,
-        )
-
-
-def _diamond(view: View, x: float, s: float) -> None:
-    view.line((x, s, 0), (x, s, 2.0), 0.1, STEEL)
-    view.face(((x, s, 1.5), (x + 0.85, s, 2.35), (x, s, 3.2), (x - 0.85, s, 2.35)), (20, 20, 20))
-    view.face(((x, s, 1.6), (x + 0.75, s, 2.35), (x, s, 3.1), (x - 0.75, s, 2.35)), _ORANGE, 0.35)
-
-
-def _digger(view: View, x: float, s: float, number: int) -> None:
-    yellow: Color = (240, 182, 20)
-    way = -1 if x > 0 else 1
-    view.gate(x - 1.7, x + 1.7, s, 0.1, 0.9, (42, 42, 44))
-    view.gate(x - 1.5, x + 1.5, s, 0.9, 2.2, yellow)
-    view.gate(x - 0.2 * way - 0.6, x - 0.2 * way + 0.7, s - 0.05, 1.6, 2.9, (52, 64, 76))
-    elbow = (x + way * 2.6, s - 0.1, 4.6 + layout_tilt(number))
-    view.line((x + way * 1.0, s - 0.1, 1.8), elbow, 0.5, yellow)
-    view.line(elbow, (x + way * 3.6, s - 0.1, 1.6), 0.4, yellow)
-    view.board(x + way * 3.5, s - 0.1, 0.5, 1.1, 1.1, (60, 60, 62))
-
-
-def layout_tilt(number: int) -> float:
-    """How high an excavator's arm is, metres above its middle position."""
-    return 0.4 * math.sin(number * 1.7)
 
 
 def _tunnel(view: View, layout: Layout) -> list[Thing]:

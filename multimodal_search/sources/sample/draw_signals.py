@@ -8,6 +8,7 @@ from multimodal_search.sources.sample.draw_buildings import Thing
 from multimodal_search.sources.sample.layout import JUNCTION_WIDTH_M, Layout
 from multimodal_search.sources.sample.palette import STEEL
 from multimodal_search.sources.sample.view import View
+from multimodal_search.sources.sample.world import STOP_SIGN_PLACES
 
 
 def traffic_lights(view: View, layout: Layout) -> list[Thing]:
@@ -25,7 +26,7 @@ def traffic_lights(view: View, layout: Layout) -> list[Thing]:
     if red and layout.stop_line_s is not None:
         at = layout.stop_line_s + 13.0
         x = road.side * (road.kerb_m + 0.7)
-        if scene.place in ("residential_street", "parking_lot"):
+        if scene.place in STOP_SIGN_PLACES:
             return [(x, at - 9.5, lambda: _stop_sign(view, x, at - 9.5))]
         return [(x, at, lambda: _signal(view, x, at, layout.ego_lane_x, red))]
     return []

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from multimodal_search.sources.sample.phrases import LANGUAGES, Language, phrases
-from multimodal_search.sources.sample.world import SampleScene
+from multimodal_search.sources.sample.world import STOP_SIGN_PLACES, SampleScene
 
 __all__ = ["LANGUAGES", "Language", "descriptions", "phrases"]
 
@@ -159,7 +159,7 @@ def _part(scene: SampleScene, rng: np.random.Generator, language: Language) -> s
         *(_say(rng, "road_user", user, language) for user in scene.road_users),
     ]
     kept = _shuffled(rng, others)[: int(rng.integers(1, 4))]
-    manoeuvre = _say(rng, "manoeuvre", scene.manoeuvre, language)
+    manoeuvre = _manoeuvre(scene, rng, language)
     return _joined(_shuffled(rng, [manoeuvre, *kept]), language)
 
 
@@ -177,11 +177,11 @@ def _mood(scene: SampleScene, rng: np.random.Generator, language: Language) -> l
 
 def _action(scene: SampleScene, rng: np.random.Generator, language: Language) -> list[str]:
     """Manoeuvre and place, as one phrase or two."""
-    manoeuvre = _say(rng, "manoeuvre", scene.manoeuvre, language)
+    manoeuvre = _manoeuvre(scene, rng, language)
     if rng.random() < 0.45:
         if language == "en":
             return [f"{manoeuvre} {_one(rng, _AT_EN[scene.place])}"]
-        does = _one(rng, _EGO_JA[scene.manoeuvre])
+        does = _one(rng, _fitting(scene, _EGO_JA[scene.manoeuvre]))
         return [f"{_PLACE_NOUN_JA[scene.place]}{_particle(scene)}{does}"]
     return [manoeuvre, _say(rng, "place", scene.place, language)]
 
@@ -195,7 +195,7 @@ def _particle(scene: SampleScene) -> str:
 
 def _sentence_en(scene: SampleScene, rng: np.random.Generator) -> str:
     where = _one(rng, _AT_EN[scene.place])
-    does = _one(rng, _EGO_EN[scene.manoeuvre])
+    does = _one(rng, _fitting(scene, _EGO_EN[scene.manoeuvre]))
     weather, hour = _one(rng, _IN_EN[scene.weather]), _one(rng, _ON_EN[scene.time_of_day])
     users = _listed_en([_USER_EN[user] for user in scene.road_users])
     frames = (
@@ -209,7 +209,7 @@ def _sentence_en(scene: SampleScene, rng: np.random.Generator) -> str:
 def _sentence_ja(scene: SampleScene, rng: np.random.Generator) -> str:
     mood = f"{_WEATHER_NOUN_JA[scene.weather]}の{_TIME_NOUN[scene.time_of_day][1]}"
     place = f"{_PLACE_NOUN_JA[scene.place]}{_particle(scene)}"
-    does = _one(rng, _EGO_JA[scene.manoeuvre])
+    does = _one(rng, _fitting(scene, _EGO_JA[scene.manoeuvre]))
     users = "と".join(_USER_JA[user] for user in scene.road_users)
     alive = set(scene.road_users) <= {"pedestrians", "cyclist", "motorcycle"}
     there = "がいる" if alive else "が見える"
@@ -229,6 +229,17 @@ def _listed_en(names: Sequence[str]) -> str:
     if len(names) == 1:
         return names[0]
     return ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def _manoeuvre(scene: SampleScene, rng: np.random.Generator, language: Language) -> str:
+    return _one(rng, _fitting(scene, phrases("manoeuvre", scene.manoeuvre, language)))
+
+
+def _fitting(scene: SampleScene, choices: Sequence[str]) -> Sequence[str]:
+    """The ways to say it that are true here: a stop sign has no red light."""
+    if scene.manoeuvre == "stop" and scene.place in STOP_SIGN_PLACES:
+        return [one for one in choices if "red light" not in one and "赤信号" not in one]
+    return choices
 
 
 def _say(rng: np.random.Generator, attribute: str, value: str, language: Language) -> str:

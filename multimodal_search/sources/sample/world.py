@@ -68,6 +68,9 @@ PLACES_OF: Mapping[str, tuple[str, ...]] = {
 }
 """Manoeuvre -> the places where it happens: nobody makes a U-turn on a highway."""
 
+STOP_SIGN_PLACES = ("residential_street", "parking_lot")
+"""Where a car stops for a sign; elsewhere for a red light."""
+
 _ABSENT_AT: Mapping[str, frozenset[str]] = {
     "highway": frozenset({"pedestrians", "cyclist", "parked_cars"}),
     "tunnel": frozenset({"pedestrians", "parked_cars"}),

@@ -134,3 +134,11 @@ def test_every_value_has_short_phrases_that_mean_nothing_else(attribute: str) ->
 def test_an_unknown_value_is_an_error() -> None:
     with pytest.raises(KeyError):
         texts.phrases("weather", "hail", "en")
+
+
+def test_nobody_waits_at_a_red_light_where_there_is_a_stop_sign() -> None:
+    stops = [scene for scene in world.make_scenes(600, 0) if scene.manoeuvre == "stop"]
+    said = {scene: " ".join(texts.descriptions(scene)) for scene in stops}
+    lights = [scene for scene in stops if "red light" in said[scene] or "赤信号" in said[scene]]
+    assert lights
+    assert not {scene.place for scene in lights} & set(world.STOP_SIGN_PLACES)
