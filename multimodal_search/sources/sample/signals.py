@@ -151,7 +151,7 @@ def _scaled(bends: tuple[Bend, ...], speed: FloatArray) -> FloatArray:
 
 
 def _road_curvature(scene: SampleScene, rng: np.random.Generator) -> float:
-    limit = 0.0008 if scene.place in ("highway", "tunnel", "bridge") else 0.0016
+    limit = 0.0003 if scene.place in ("highway", "tunnel", "bridge") else 0.0006
     keep = 0.0 if scene.manoeuvre in ("turn_left", "turn_right", "u_turn") else 1.0
     return keep * float(rng.uniform(-limit, limit))
 
