@@ -2,8 +2,8 @@
 
 Synthetic features with the faults of a real CLIP pair: a gap between the modalities' means, directions that
 only one side has, and noise. Two worlds: one where the raw space cannot be improved (isotropic noise, no gap)
-and one where it can. Each size and world is run with several seeds; unseen scenes are 300 others. Bar: the mean
-over seeds never loses more than 1 point of R@1, R@10 or MRR (mean of both directions).
+and one where it can. Each size and world is run with several seeds; unseen scenes are 300 others. Bar: the
+mean over seeds never loses more than 1 point of R@1, R@10 or MRR (mean of both directions).
 
     python benchmarks/never_worse.py [--seeds 5]
 """

@@ -1,8 +1,8 @@
 """Training on features of the size of nuScenes: 28,130 x 768 images and 700 texts, 30 epochs.
 
 Prints seconds (closed-form start included) and the peak memory above the features' own size, against the bars
-of 60 s and 1 GiB. The features are random with a shared hidden structure; time and memory do not depend on it,
-since all epochs are made to run.
+of 60 s and 1 GiB. The features are random with a shared hidden structure; time and memory do not depend on
+it, since all epochs are made to run.
 
     python benchmarks/train_large.py [--pre-aligned] [--threads 2]
 """

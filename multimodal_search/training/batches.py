@@ -18,7 +18,7 @@ MOST_ITEMS = 4096
 FEWEST_STEPS = 10
 
 
-@dataclass(slots=True)  # not frozen: Lightning moves it to the device in place
+@dataclass(slots=True)  # not frozen: Lightning refuses to move such to a device
 class Entries:
     """One modality's part of a batch: n entries, of which this process holds the vectors of ``rows``.
 
@@ -38,7 +38,7 @@ class Entries:
     text: Tensor
 
 
-@dataclass(slots=True)  # not frozen: Lightning moves it to the device in place
+@dataclass(slots=True)  # not frozen: Lightning refuses to move such to a device
 class Batch:
     """Entries of each modality, and (texts, texts) bool: whose frozen embeddings are nearly equal."""
 

@@ -21,7 +21,7 @@ from multimodal_search.types import FloatArray, IntArray, Modality, MomentFeatur
 MOST_VIEWS = 4
 
 
-@dataclass(slots=True)  # not frozen: Lightning moves it to the device in place
+@dataclass(slots=True)  # not frozen: Lightning refuses to move such to a device
 class RetrievalSet:
     """Features of a few moments of each scene.
 

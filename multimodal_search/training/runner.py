@@ -107,7 +107,7 @@ def load_checkpoint(module: AlignmentModule, path: Path) -> int:
         BundleError: it is absent or unreadable.
     """
     checkpoint = _read(path)
-    module.load_state_dict(checkpoint["state_dict"])
+    module.cpu().load_state_dict(checkpoint["state_dict"])
     return int(checkpoint["epoch"]) + 1
 
 
