@@ -108,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the small encoders that ship with the package.")
     parser.add_argument("--scenes", type=int, default=8_000)
     parser.add_argument("--held-out", type=int, default=4 * GALLERY, help="unseen scenes that are scored")
-    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--batch-size", type=int, default=200)
     parser.add_argument("--learning-rate", type=float, default=1.2e-3)
     parser.add_argument("--seed", type=int, default=0)

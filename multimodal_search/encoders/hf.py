@@ -95,7 +95,7 @@ def read_config(name: str, where: str, modality: Modality) -> Any:
             where=where,
             remedy="hf/organisation/model, or hf/ and the path of a folder that holds config.json",
         )
-    with hub_access():
+    with hub_access(local=folder):
         try:
             config = AutoConfig.from_pretrained(where)
         except Exception as error:  # the library raises OSError for most, ValueError or KeyError for the rest
@@ -137,7 +137,7 @@ def _image_size(where: str, config: Any) -> tuple[int, int] | None:
 
     from multimodal_search.encoders.hub import hub_access
 
-    with hub_access():
+    with hub_access(local=Path(where).is_dir()):
         try:
             settings, _ = BaseImageProcessor.get_image_processor_dict(where)
         except (OSError, ValueError):

@@ -130,7 +130,7 @@ def _network(card: EncoderCard, where: str, config: Any) -> nn.Module:
 
 
 def _part(kind: Any, card: EncoderCard, where: str, file: str) -> Any:
-    with hub_access():
+    with hub_access(local=Path(where).is_dir()):
         try:
             return kind.from_pretrained(where)
         except Exception as error:  # OSError for what is absent, ValueError and others for what does not fit

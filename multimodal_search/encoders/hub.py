@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import ssl
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,15 +17,20 @@ from multimodal_search.types import Modality
 
 _PROBE_SECONDS = 5.0
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+_ASK_AGAIN_SECONDS = 60.0
+_asked: dict[str, tuple[float, bool]] = {}  # endpoint -> when, and whether it answered
 _lock = Lock()
 
 
 @contextmanager
-def hub_access() -> Iterator[None]:
+def hub_access(*, local: bool = False) -> Iterator[None]:
     """Inside, hub libraries use the cache alone where the hub cannot be reached, without long retries.
 
     ``HF_HUB_OFFLINE`` and ``TRANSFORMERS_OFFLINE`` stay in force; ``HF_ENDPOINT`` and proxies are honoured.
     What the libraries say through the root logger is kept from configuring it.
+
+    Args:
+        local: everything is in a folder here, so the hub is not even asked whether it is there.
     """
     from huggingface_hub import constants
 
@@ -32,7 +38,7 @@ def hub_access() -> Iterator[None]:
     silent = logging.NullHandler()  # logging.warning() of a library installs a handler where there is none
     with _lock:
         before = constants.HF_HUB_OFFLINE
-        constants.HF_HUB_OFFLINE = before or not _reachable(constants.ENDPOINT)
+        constants.HF_HUB_OFFLINE = before or local or not _answers(constants.ENDPOINT)
         root.addHandler(silent)
         try:
             yield
@@ -63,6 +69,15 @@ def unreachable(name: str, weights: str, modality: Modality, cause: Exception) -
             "--image-encoder sample/vit --text-encoder sample/text"
         ),
     )
+
+
+def _answers(endpoint: str) -> bool:
+    """Whether somebody is there; asked at most once a minute, as a silent network costs seconds each time."""
+    known = _asked.get(endpoint)
+    if known is None or time.monotonic() - known[0] > _ASK_AGAIN_SECONDS:
+        known = (time.monotonic(), _reachable(endpoint))
+        _asked[endpoint] = known
+    return known[1]
 
 
 def _reachable(endpoint: str) -> bool:
