@@ -25,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 2 a mistake the message explains, 130 interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    # Before torch is imported: threads that spin while they wait make a busy machine several times slower
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Line by line even into a pipe or a job's log, and never dying of a terminal's narrow encoding
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

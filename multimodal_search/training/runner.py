@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +94,27 @@ def run_training(
         for stale in (last, folder / "best.ckpt"):
             stale.unlink(missing_ok=True)
     torch.manual_seed(settings.seed)
-    with quiet_lightning():
+    with quiet_lightning(), one_thread():
         trainer = make_trainer(settings, output_dir, callbacks, validates=validates)
         _fit(trainer, module, data, str(last) if resumed else None, folder)
     if not trainer.is_global_zero:
         sys.exit(0)  # the other processes of a distributed run have done their part; the first one exports
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Heads are so small that handing a step out to several threads costs more than it saves.
+
+    On two cores with another program at work a step took ten times as long, since threads spin while they
+    wait for one that does not run. One thread also makes the sums' order, and so the heads, the same on
+    machines of any number of cores.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def load_checkpoint(module: AlignmentModule, path: Path) -> int:
