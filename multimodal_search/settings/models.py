@@ -70,6 +70,9 @@ class TrainSettings(DataSettings, EncoderSettings):
         None, ge=2, description="items a step, at most (default: every scene, two moments each, up to 4096)"
     )
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
+    loss: Literal["infonce", "sigmoid"] = Field(
+        "infonce", description="contrastive over the whole batch (CLIP), or each pair a yes or no (SigLIP)"
+    )
     dim: int = Field(
         256, ge=2, description="length of the common embedding (a pre-aligned pair keeps its own)"
     )

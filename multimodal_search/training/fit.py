@@ -136,6 +136,7 @@ def _objective(settings: TrainSettings, steps: int, scenes: int) -> Objective:
         # windows that overlap by half or more show the same stretch of driving
         near_seconds=max(2.0, settings.window_seconds / 2),
         largest_scale=LARGEST_SCALE if scenes >= SMALL_DATA else LARGEST_SCALE_SMALL_DATA,
+        loss=settings.loss,
     )
 
 
@@ -153,6 +154,7 @@ def _run_key(
         "--epochs": str(settings.epochs),
         "--batch-size": str(settings.batch_size),
         "--learning-rate": str(settings.learning_rate),
+        "--loss": settings.loss,
         "--seed": str(settings.seed),
     }
 

@@ -48,6 +48,21 @@ def test_64_pairs_are_learnt_by_heart(make_features: Make, tmp_path: Path) -> No
     assert result.chosen["image"] == "trained (epoch 20)"
 
 
+def test_the_sigmoid_loss_learns_the_same_pairs_by_other_heads(make_features: Make, tmp_path: Path) -> None:
+    features = make_features(64, moments=1, dims=(96, 96, 4), noise=3.0)
+    splits = Splits(features.scenes(), (), ())
+    settings = _settings(dim=64, epochs=20, learning_rate=5e-3)
+    one = fit(features, splits, settings, tmp_path / "infonce")
+    two = fit(features, splits, settings.model_copy(update={"loss": "sigmoid"}), tmp_path / "sigmoid")
+    losses = [entry["train/loss"] for entry in two.history[1:]]
+    assert losses[-1] < losses[0]
+    assert _recall_at_1(two, features) == 1.0
+    for modality in (IMAGE, TEXT):
+        assert not torch.allclose(
+            one.projectors[modality].linear.weight, two.projectors[modality].linear.weight, atol=1e-4
+        )
+
+
 def test_the_loop_itself_learns_64_pairs_without_a_warm_start(make_features: Make) -> None:
     features = make_features(64, moments=1, dims=(96, 96, 4), noise=3.0)
     heads = start_heads(features, 64, 0).heads
