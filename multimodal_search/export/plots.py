@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from sklearn.neighbors import NearestNeighbors
 
 from multimodal_search.storage import write_atomically
 from multimodal_search.types import FloatArray, Item
@@ -30,11 +31,12 @@ _COLOURS = (
 _MARKERS = "osD^vP*Xhp"
 _PREFERRED = ("location", "weather", "manoeuvre", "time_of_day", "place")
 _DOTS_PER_INCH = 130
+_MOST_COMPARED = 5000
 _INK, _FAINT = "#333333", "#888888"
 
 
 def plot_map(path: Path, items: Sequence[Item], coordinates: FloatArray, *, unseen: frozenset[str]) -> None:
-    """Draw the scenes, coloured by up to two of: location, weather, other metadata with 2 to 10 values.
+    """Draw the scenes twice: coloured by location (or weather), and by the metadata that the map groups best.
 
     Args:
         items: one a scene.
@@ -45,7 +47,8 @@ def plot_map(path: Path, items: Sequence[Item], coordinates: FloatArray, *, unse
         OutputError: the file cannot be written.
     """
     keys = colour_keys(items)
-    panels: list[str | None] = [*keys[:2]] or [None]
+    telling = max(keys[1:], key=lambda key: agreement(items, coordinates, key), default=None)
+    panels: list[str | None] = [keys[0] if keys else None, *([telling] if telling else [])]
     figure = Figure(figsize=(7.6 * len(panels), 7.0), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for ax, key in zip(axes, panels, strict=True):
@@ -102,6 +105,16 @@ def colour_keys(items: Sequence[Item]) -> list[str]:
         if 2 <= len(known) <= 10 and sum(known.values()) >= 2 * len(known) and len(known) * 2 <= len(items):
             found.append(key)
     return found
+
+
+def agreement(items: Sequence[Item], coordinates: FloatArray, key: str) -> float:
+    """How much more often than by chance a scene's ten neighbours on the map share its value; 0 is chance."""
+    some = np.linspace(0, len(items) - 1, min(len(items), _MOST_COMPARED)).astype(np.int64)
+    values = np.unique([_value(items[index], key) for index in some], return_inverse=True)[1]
+    near = NearestNeighbors(n_neighbors=min(11, len(some))).fit(coordinates[some])
+    neighbours = near.kneighbors(return_distance=False, n_neighbors=min(10, len(some) - 1))
+    shares = np.bincount(values) / len(values)
+    return float((values[neighbours] == values[:, None]).mean() - np.square(shares).sum())
 
 
 def _value(item: Item, key: str | None) -> str:

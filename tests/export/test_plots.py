@@ -104,3 +104,15 @@ def test_letters_that_the_font_lacks_are_never_boxes():
     assert plots.drawable("雨") == "U+96E8"
     assert plots.drawable("a$b$") == r"a\$b\$"
     assert len(plots.drawable("x" * 100)) == 40
+
+
+def test_the_second_panel_shows_what_the_map_groups() -> None:
+    rng = np.random.default_rng(0)
+    kinds = ["left", "right", "stop"]
+    items = [
+        Item(id=str(k), scene_id=str(k), metadata={"manoeuvre": kinds[k % 3], "weather": kinds[k // 40 % 3]})
+        for k in range(120)
+    ]
+    places = np.array([[5.0 * (k % 3), 0.0] for k in range(120)]) + rng.normal(size=(120, 2))
+    assert plots.agreement(items, places, "manoeuvre") > 0.4
+    assert abs(plots.agreement(items, places, "weather")) < 0.1
