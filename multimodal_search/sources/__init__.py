@@ -86,12 +86,9 @@ def _open_nuscenes(settings: DataSettings, root: str) -> Source:
 def _write_sample(settings: DataSettings, sample_dir: Path) -> Path:
     """The sample world's folder; its name holds all that its content depends on."""
     from multimodal_search.sources import sample
-    from multimodal_search.sources.sample.view import CAMERAS
     from multimodal_search.sources.sample.world import VERSION
 
-    cameras = tuple(settings.cameras)
-    if cameras == ("all",):
-        cameras = tuple(CAMERAS)
+    cameras = sample.chosen_cameras(settings.cameras)
     name = f"world-{VERSION}-seed-{settings.sample_seed}-scenes-{settings.sample_scenes}"
     if cameras != ("CAM_FRONT",):
         name += "".join(f"-{camera}" for camera in cameras)

@@ -31,7 +31,7 @@ def write(
         out: the folder, new or of an earlier run.
         scenes: how many; the first scenes of a larger world are those of a smaller one.
         seed: which world.
-        cameras: nuScenes' camera names, the primary one first.
+        cameras: nuScenes' camera names, the primary one first, or ``("all",)``.
         progress: show a bar where there is a terminal.
 
     Returns:
@@ -42,18 +42,11 @@ def write(
         DataError: the folder holds something else.
         OutputError: a file cannot be written.
     """
-    from multimodal_search.sources.sample.view import CAMERAS
-
     if format not in FORMATS:
         raise SettingsError(f"Unknown format {format!r}: {nearest(format, FORMATS)}", where="--format")
-    unknown = [camera for camera in cameras if camera not in CAMERAS]
-    if unknown or not cameras or len(set(cameras)) < len(cameras):
-        raise SettingsError(
-            f"Cameras must be different ones of {', '.join(CAMERAS)}, not {list(cameras)}", where="--cameras"
-        )
+    chosen = chosen_cameras(cameras)
     if scenes < 1 or seed < 0:
         raise SettingsError(f"At least one scene and a seed of 0 or more, not {scenes} and {seed}.")
-    chosen = tuple(cameras)
     if format == "nuscenes":
         from multimodal_search.sources.sample.write_nuscenes import write_nuscenes
 
@@ -62,3 +55,25 @@ def write(
 
     writer = write_extracted if format == "extracted" else write_pairs
     return writer(out, scenes=scenes, seed=seed, cameras=chosen, progress=progress)
+
+
+def chosen_cameras(cameras: Sequence[str]) -> tuple[str, ...]:
+    """The cameras by name, ``("all",)`` for the six.
+
+    Raises:
+        SettingsError: an unknown camera, one twice, or none.
+    """
+    from multimodal_search.sources.sample.view import CAMERAS
+
+    if tuple(cameras) == ("all",):
+        return tuple(CAMERAS)
+    known = f"use some of {', '.join(CAMERAS)}, or 'all' alone"
+    if unknown := [camera for camera in cameras if camera not in CAMERAS]:
+        raise SettingsError(f"Unknown camera {unknown[0]!r}.", where="--cameras", remedy=known)
+    if not cameras or len(set(cameras)) < len(cameras):
+        raise SettingsError(
+            "No camera was named." if not cameras else "A camera is named twice.",
+            where="--cameras",
+            remedy=known,
+        )
+    return tuple(cameras)

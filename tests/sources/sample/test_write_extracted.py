@@ -55,6 +55,18 @@ def test_all_six_cameras_on_request(tmp_path: Path) -> None:
     assert item.image_path == item.images["CAM_BACK"]
 
 
+def test_all_means_the_six_and_an_unknown_camera_is_named(tmp_path: Path) -> None:
+    from multimodal_search.sources.sample.view import CAMERAS
+
+    sample.write("extracted", tmp_path / "six", scenes=1, cameras=("all",), progress=False)
+    (item,) = ExtractedSource(tmp_path / "six").items()
+    assert tuple(item.images) == tuple(CAMERAS)
+    for wrong, word in ((("CAM_FORNT",), "CAM_FORNT"), (("all", "CAM_BACK"), "alone"), ((), "No camera")):
+        with pytest.raises(SettingsError, match=word):
+            sample.write("extracted", tmp_path / "none", scenes=1, cameras=wrong, progress=False)
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_second_run_writes_nothing(tmp_path: Path) -> None:
     for form in ("extracted",):
         folder = tmp_path / form
