@@ -20,11 +20,16 @@ def read_config(path: str | Path, known: Sequence[str]) -> dict[str, Any]:
     Raises:
         SettingsError: no such file, not YAML (line and column), a key that is not known.
     """
-    file = Path(path)
     try:
+        file = Path(path).expanduser()
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"The settings file cannot be read ({error}).", where=file) from error
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise SettingsError(
+            f"The settings file cannot be read ({reason}).",
+            where=path,
+            remedy="give a YAML file in UTF-8; configs/ holds examples",
+        ) from error
     try:
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -64,7 +64,7 @@ def check(model: type[S], values: Mapping[str, Any]) -> S:
         if first["type"] == "missing":
             raise SettingsError(f"{flag} is required.", remedy=_describe(model.model_fields[name])) from error
         raise SettingsError(
-            f"{flag} {first.get('input')!r}: {first['msg'].lower()}.",
+            f"{flag} {first.get('input')!r}: {first['msg'].removeprefix('Value error, ').lower()}.",
             remedy=_describe(model.model_fields[name]) if name in model.model_fields else None,
         ) from error
 
@@ -190,6 +190,14 @@ def _shown(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+_BOUNDS = {"gt": "over", "ge": "at least", "lt": "under", "le": "at most"}
+
+
 def _describe(field: FieldInfo) -> str:
-    bounds = [str(one) for one in field.metadata]
+    bounds = [
+        f"{words} {getattr(one, name)}"
+        for one in field.metadata
+        for name, words in _BOUNDS.items()
+        if getattr(one, name, None) is not None
+    ]
     return (field.description or "") + (f" ({', '.join(bounds)})" if bounds else "")

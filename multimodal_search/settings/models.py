@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _folder(value: Any) -> Any:
+    """``~`` is expanded here: a shell leaves it alone in ``--flag=~/x``, and in YAML nobody else does it."""
+    if not isinstance(value, str | Path):
+        return value
+    if value == "":  # an unset variable of a job's script; Path("") would be the current folder
+        raise ValueError("the path is empty")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        raise ValueError("no such user") from error
+
 
 Device = Literal["auto", "cpu", "cuda"]
+Folder = Annotated[Path, BeforeValidator(_folder)]
 
 
 class Settings(BaseModel):
@@ -37,7 +51,10 @@ class DataSettings(Settings):
         description="nuScenes and sample cameras to encode, the primary one first; 'all' for six",
     )
     window_seconds: float = Field(
-        10.0, gt=0, description="nuScenes: length of the signal around a keyframe, cut at its scene's ends"
+        10.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="nuScenes: length of the signal around a keyframe, cut at its scene's ends",
     )
 
 
@@ -50,7 +67,7 @@ class EncoderSettings(Settings):
     )
     text_encoder: str | None = Field(None, description="family/model of the text encoder")
     text_weights: str | None = Field(None, description="as --image-weights, for the text encoder")
-    features_dir: Path | None = Field(
+    features_dir: Folder | None = Field(
         None, description="where feature tables are kept between runs (default: the user's cache folder)"
     )
     encode_batch_size: int = Field(32, ge=1, description="inputs a forward pass of the frozen encoders")
@@ -61,15 +78,17 @@ class EncoderSettings(Settings):
 class TrainSettings(DataSettings, EncoderSettings):
     """The main job: data in, a trained and measured bundle out."""
 
-    output_dir: Path | None = Field(
+    output_dir: Folder | None = Field(
         None, description="the bundle's folder (output; /content/output in Colab; /opt/ml/model in SageMaker)"
     )
-    s3_output: str | None = Field(None, description="s3://bucket/prefix that receives a copy of the bundle")
+    s3_output: str | None = Field(
+        None, min_length=1, description="s3://bucket/prefix that receives a copy of the bundle"
+    )
     epochs: int = Field(30, ge=1, description="passes over the scenes")
     batch_size: int | None = Field(
         None, ge=2, description="items a step, at most (default: every scene, two moments each, up to 4096)"
     )
-    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
+    learning_rate: float = Field(1e-3, gt=0, allow_inf_nan=False, description="peak learning rate of AdamW")
     loss: Literal["infonce", "sigmoid"] = Field(
         "infonce", description="contrastive over the whole batch (CLIP), or each pair a yes or no (SigLIP)"
     )
@@ -93,14 +112,14 @@ class TrainSettings(DataSettings, EncoderSettings):
 class BundleSettings(Settings):
     """Which bundle a command reads."""
 
-    bundle: Path = Field(Path("output"), description="the folder that training wrote")
+    bundle: Folder = Field(Path("output"), description="the folder that training wrote")
     device: Device = Field("auto", description="where the models run")
 
 
 class EvaluateSettings(BundleSettings, DataSettings):
     """Measure a bundle: on the data it was trained with (its unseen scenes), or on other data."""
 
-    features_dir: Path | None = Field(
+    features_dir: Folder | None = Field(
         None, description="where feature tables are kept between runs (default: the user's cache folder)"
     )
     encode_batch_size: int = Field(32, ge=1, description="inputs a forward pass of the frozen encoders")
@@ -126,6 +145,6 @@ class SampleSettings(Settings):
 
     format: Literal["extracted", "nuscenes", "pairs"] = Field("extracted", description="what to write")
     scenes: int = Field(100, ge=1, le=100_000, description="how many scenes")
-    out: Path = Field(description="the folder to write")
+    out: Folder = Field(description="the folder to write")
     seed: int = Field(0, ge=0, description="seed of the world")
     cameras: list[str] = Field(["CAM_FRONT"], description="cameras to draw; 'all' for the six of nuScenes")

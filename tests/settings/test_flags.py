@@ -126,6 +126,34 @@ def test_written_settings_read_back(epochs: int, rate: float, folder: str, sampl
         assert check(TrainSettings, read_config(file, tuple(TrainSettings.model_fields))) == settings
 
 
+def test_home_is_expanded_wherever_a_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = tmp_path / "settings.yaml"
+    file.write_text("output_dir: ~/bundle\n")
+    settings = train("--config", "~/settings.yaml", "--features-dir=~/features")
+    assert settings.output_dir == tmp_path / "bundle"
+    assert settings.features_dir == tmp_path / "features"
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--output-dir", ""], ["--output-dir", "empty"]),
+        (["--output-dir=~nobody-of-this-name/x"], ["--output-dir", "no such user"]),
+        (["--s3-output", ""], ["--s3-output"]),
+        (["--learning-rate", "inf"], ["--learning-rate", "finite"]),
+        (["--window-seconds", "nan"], ["--window-seconds"]),
+        (["--limit", "0"], ["--limit", "(at least 1)"]),
+        (["--learning-rate", "0"], ["(over 0"]),
+    ],
+)
+def test_a_value_out_of_range_is_explained_in_words(argv: list[str], words: list[str]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        train(*argv)
+    for word in words:
+        assert word in str(caught.value)
+
+
 def test_the_flags_are_the_ones_that_were_agreed() -> None:
     """Adding or losing a flag is a decision: change the snapshot in the same commit."""
     lines = []
