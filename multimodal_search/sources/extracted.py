@@ -192,7 +192,9 @@ def _field(parse: Any, record: Mapping[str, Any], key: str, where: str) -> Any:
 def _load(path: Path) -> list[Any]:
     if not path.parent.is_dir():
         raise DataError(
-            f"The data folder {path.parent} does not exist.",
+            f"{path.parent} is a file, not a data folder."
+            if path.parent.exists()
+            else f"The data folder {path.parent} does not exist.",
             where="--data-dir",
             remedy="check the path; --use-sample-data needs no data at all",
         )

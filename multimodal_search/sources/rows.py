@@ -34,6 +34,12 @@ def read_rows(file: Path) -> Rows:
     Raises:
         DataError: the file is missing, of another kind, not UTF-8, or malformed (with line numbers).
     """
+    if file.is_dir():
+        raise DataError(
+            f"{file} is a folder, not a file of pairs.",
+            where="--pairs",
+            remedy="give the .csv, .tsv, .jsonl or .parquet file; a folder of scenes goes to --data-dir",
+        )
     if not file.is_file():
         raise DataError(f"The file {file} does not exist.", where="--pairs", remedy="check the path")
     readers = {

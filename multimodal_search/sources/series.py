@@ -127,7 +127,7 @@ def _read_table(path: Path) -> FloatArray:
     except FileNotFoundError as error:
         raise SkipInput("series missing") from error
     except (OSError, ValueError, EOFError, SyntaxError, MemoryError, OverflowError, TypeError) as error:
-        raise SkipInput(_load_reason(error)) from error
+        raise SkipInput(_load_reason(error, path)) from error
     if not isinstance(raw, np.ndarray):
         raise SkipInput("the series is an .npz archive, not an .npy file")
     if raw.dtype.kind not in "fiub":
@@ -140,8 +140,19 @@ def _read_table(path: Path) -> FloatArray:
         return np.array(raw, dtype=np.float64)
 
 
-def _load_reason(error: Exception) -> str:
+def _is_array_or_pickle(path: Path) -> bool:
+    """numpy takes whatever is neither of its formats for a pickle, which at least begins as one."""
+    try:
+        with path.open("rb") as file:
+            return file.read(6).startswith((np.lib.format.MAGIC_PREFIX, b"\x80"))
+    except OSError:
+        return True  # unreadable: the error itself says more
+
+
+def _load_reason(error: Exception, path: Path) -> str:
     text = str(error)
+    if not _is_array_or_pickle(path):
+        return "the series is not an .npy file"
     if "pickle" in text or "Python objects" in text:
         return "the series is pickled; it is never unpickled, since that runs code: save plain numbers"
     if "greater than file size" in text or "reshape" in text or isinstance(error, EOFError):
@@ -194,7 +205,7 @@ def repaired(series: Series, *, max_share: float = MAX_REPAIRED_SHARE) -> Series
         values[bad, channel] = np.interp(series.timestamps_seconds[bad], good_times, values[~bad, channel])
     if not np.isfinite(values).any():
         raise SkipInput(
-            f"more than {max_share:.0%} of every channel is NaN or infinite (at most {shares.max():.0%})"
+            f"every channel is NaN or infinite for more than {max_share:.0%} of the time, too much to repair"
         )
     return Series(series.timestamps_seconds, values, series.channels)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from multimodal_search.errors import BundleError
 from multimodal_search.metrics.evaluate import evaluate
-from multimodal_search.projectors.bundle import load_projectors, read_bundle_info
+from multimodal_search.projectors.bundle import BundleInfo, load_projectors, read_bundle_info
 from multimodal_search.projectors.heads import Projector
 from multimodal_search.settings import DataSettings, EvaluateSettings, TrainSettings, check, read_config
 from multimodal_search.sources import open_source
@@ -32,7 +32,7 @@ def evaluate_bundle(settings: EvaluateSettings) -> dict[str, Any]:
     """
     info = read_bundle_info(settings.bundle)
     device = prepare.resolve_device(settings.device)
-    data = _with_data(settings)
+    data = _with_data(settings, info)
     source = open_source(data, sample_dir=settings.bundle / "sample_data")
     encoders = prepare.bundle_encoders(info, device, set(info.encoders))
     features = prepare.gather(source, encoders, data)
@@ -75,12 +75,33 @@ def splits_beside(features: MomentFeatures, bundle: Path) -> Splits:
     return Splits(train, val, test, str(known.get("splits_kind", "of the bundle")))
 
 
-def _with_data(settings: EvaluateSettings) -> EvaluateSettings:
-    """The settings, with the bundle's own data where no data flag was given."""
+def _with_data(settings: EvaluateSettings, info: BundleInfo) -> EvaluateSettings:
+    """The settings, with the bundle's own data where no data flag was given.
+
+    Raises:
+        BundleError: that data is not where it was.
+    """
     if any(getattr(settings, name) for name in _SOURCES):
         return settings
     file = settings.bundle / "settings.yaml"
     trained = check(TrainSettings, read_config(file, tuple(TrainSettings.model_fields)))
     fields = set(DataSettings.model_fields)
     own = {name: value for name, value in trained.model_dump().items() if name in fields}
+    for name in ("data_dir", "nuscenes_path", "pairs"):
+        if own[name]:
+            own[name] = _present(name, own[name], info, file)
     return check(EvaluateSettings, {**own, **settings.model_dump(exclude_unset=True)})
+
+
+def _present(name: str, written: str, info: BundleInfo, file: Path) -> str:
+    """Where the bundle's own data is; ``settings.yaml`` may hold a path relative to another folder."""
+    root = Path(str(info.data.get("root", "")))
+    resolved = root / Path(written).name if name == "pairs" else root
+    for path in (resolved, Path(written).expanduser()):
+        if path.exists():
+            return str(path)
+    raise BundleError(
+        f"The data that this bundle was made from is not at {resolved} any more.",
+        where=file,
+        remedy=f"say where it is now: --{name.replace('_', '-')} PATH (searching needs no data)",
+    )

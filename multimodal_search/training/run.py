@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from multimodal_search import storage
 from multimodal_search.encoders.base import FrozenEncoder
 from multimodal_search.errors import EncoderError, SettingsError
@@ -26,6 +28,7 @@ from multimodal_search.training import prepare
 from multimodal_search.training.evaluation import project_with, splits_beside
 from multimodal_search.training.fit import FitResult, fit, untrained
 from multimodal_search.training.selection import choose_series_encoder
+from multimodal_search.training.trainer import check_trainer_options
 from multimodal_search.types import FeatureSet, Modality, MomentFeatures
 
 logger = logging.getLogger("multimodal_search")
@@ -58,13 +61,14 @@ def run(settings: TrainSettings) -> Path:
         ProjectError: anything a user can mend; nothing is half-written then.
     """
     started = time.monotonic()
+    check_trainer_options(settings.trainer)  # before hours of encoding, not after
     output = storage.ensure_writable_folder(settings.output_dir or Path("output"))
     if settings.s3_output:
         storage.ensure_bucket(settings.s3_output)
     device = prepare.resolve_device(settings.device)
     prior = _prior_bundle(settings, output)
 
-    source = open_source(settings, sample_dir=output / "sample_data")
+    source = _open(settings, output / "sample_data")
     logger.info("data      %s", prepare.describe(source, source.items()))
     gathered = _gather(settings, source, device, prior)
     splits = _splits(settings, source, gathered.features, prior, output)
@@ -106,6 +110,14 @@ def run(settings: TrainSettings) -> Path:
     return output
 
 
+def _open(settings: TrainSettings, sample_dir: Path) -> Source:
+    """The source; of processes that start together one writes the sample world, and the others find it."""
+    if not settings.use_sample_data:
+        return open_source(settings, sample_dir=sample_dir)
+    with FileLock(storage.ensure_writable_folder(sample_dir) / ".lock"):
+        return open_source(settings, sample_dir=sample_dir)
+
+
 def _prior_bundle(settings: TrainSettings, output: Path) -> BundleInfo | None:
     """The bundle whose heads ``--skip-training`` keeps, if there is one."""
     if not settings.skip_training or not (output / "bundle.json").exists():
@@ -122,7 +134,7 @@ def _prior_bundle(settings: TrainSettings, output: Path) -> BundleInfo | None:
         if card and ((name and name != card.name) or (weights and weights != card.weights)):
             raise EncoderError(
                 f"The bundle's {modality} head was trained on {card.name} ({card.weights}), not on "
-                f"{name or card.name} ({weights or card.weights}).",
+                f"{name or card.name}{f' ({weights})' if weights else ''}.",
                 where=output / "bundle.json",
                 remedy="leave the encoder flags out, or train into another --output-dir",
             )

@@ -245,6 +245,12 @@ def test_repair_leaves_whole_channels_or_none(rows: list[list[float]]) -> None:
             assert np.isnan(column).all()
 
 
+def test_a_picture_is_not_called_a_pickle(tmp_path: Path) -> None:
+    (tmp_path / "a.npy").write_bytes(b"\xff\xd8\xff\xe0 a picture")
+    with pytest.raises(SkipInput, match=r"not an \.npy file"):
+        read_series(tmp_path / "a.npy")
+
+
 @settings(max_examples=100, deadline=None)
 @given(content=st.binary(max_size=200), whole=st.booleans())
 def test_any_bytes_give_a_series_or_a_reason(
