@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,9 +34,10 @@ from multimodal_search.storage import (
     write_atomically,
     write_json,
 )
-from multimodal_search.types import Modality, MomentFeatures
+from multimodal_search.types import Failure, Modality, MomentFeatures
 
 METRICS_FILE, REPORT_FILE, SETTINGS_FILE = "metrics.json", "report.md", "settings.yaml"
+FAILURES_FILE = "failures.jsonl"
 PARTIAL_FOLDER = ".bundle.partial"
 
 
@@ -104,7 +106,17 @@ def _write_files(contents: BundleContents, folder: Path, kept: Path) -> None:
         file.write(dump_settings(contents.settings))
     with write_atomically(folder / REPORT_FILE, "w") as file:
         file.write(_report(contents, pictures))
+    if contents.features.failures:
+        _write_failures(folder / FAILURES_FILE, contents.features.failures)
     write_bundle_info(folder, contents.info)
+
+
+def _write_failures(path: Path, failures: Sequence[Failure]) -> None:
+    """Every skipped input, as a feature table lists its own; the report has one example a reason."""
+    with write_atomically(path) as file:
+        for one in failures:
+            line = {"id": one.id, "path": one.path, "reason": one.reason}
+            file.write((json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
 
 
 def _keeps_curves(contents: BundleContents) -> bool:
@@ -116,6 +128,8 @@ def _publish(partial: Path, folder: Path, contents: BundleContents) -> None:
     """Renames only: the time without a ``bundle.json`` is milliseconds."""
     (folder / INFO_FILE).unlink(missing_ok=True)
     stale = [folder / projector_file(m) for m in Modality if m not in contents.projectors]
+    if not contents.features.failures:
+        stale.append(folder / FAILURES_FILE)
     if not _keeps_curves(contents):
         stale.append(folder / TRAINING_FILE)
     for path in stale:

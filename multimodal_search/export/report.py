@@ -241,7 +241,10 @@ def _failure_section(failures: Sequence[Failure]) -> str:
     rows = [
         [str(len(found)), reason, found[0].path or found[0].id] for reason, found in ordered[:_MOST_FAILURES]
     ]
-    text = f"## Skipped inputs\n\n{len(failures)} inputs were skipped; everything else was used.\n\n"
+    text = (
+        f"## Skipped inputs\n\n{len(failures)} inputs were skipped; everything else was used. "
+        "Each one is listed in `failures.jsonl`.\n\n"
+    )
     text += _markdown_table(["count", "reason", "for example"], rows)
     if len(ordered) > _MOST_FAILURES:
         text += f"\n\n{len(ordered) - _MOST_FAILURES} rarer reasons are left out here."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def test_every_file_of_the_contract_is_there_and_nothing_is_left_over(written):
     assert {path.name for path in folder.iterdir()} == {
         "text_projector.pt", "image_projector.pt", "timeseries_projector.pt", "bundle.json", "vector_db.json",
         "scenes_with_umap.json", "vectors", "metrics.json", "report.md", "umap.png", "training.png",
-        "settings.yaml",
+        "settings.yaml", "failures.jsonl",
     }  # fmt: skip
     assert not list(folder.rglob("*.tmp"))
 
@@ -125,6 +126,16 @@ def test_a_bundle_over_an_older_one_leaves_nothing_of_it(features, contents, his
     assert "training.png" not in (tmp_path / "report.md").read_text()
     assert len(open_table(tmp_path / "vectors")) == 12 + 10
     assert (tmp_path / "checkpoints").is_dir()
+
+
+def test_every_skipped_input_is_listed_not_only_an_example(written, features, contents, tmp_path):
+    folder, _ = written
+    lines = [json.loads(line) for line in (folder / "failures.jsonl").read_text().splitlines()]
+    assert lines == [{"id": one, "path": f"images/{one}.jpg", "reason": "image missing"} for one in "xy"]
+    assert "failures.jsonl" in (folder / "report.md").read_text()
+    (tmp_path / "failures.jsonl").write_text("of an older bundle")
+    write_bundle(contents(replace(features(), failures=()), [{"epoch": 0.0}]), tmp_path)
+    assert not (tmp_path / "failures.jsonl").exists()
 
 
 def test_heads_of_an_earlier_run_keep_their_curves(features, contents, history, tmp_path):
