@@ -34,7 +34,7 @@ LAYERS = {
 
 # The only module (or package) that may import each of these.
 ONLY_HERE = {
-    "lightning": {"training", "export"},
+    "lightning": {"training"},
     "faiss": {"export"},
     "boto3": {"storage"},
     "botocore": {"storage"},

@@ -178,11 +178,7 @@ def _report(contents: BundleContents, pictures: Sequence[str]) -> str:
             m.value: f"{one.card.name} ({one.card.weights}), {one.card.dim}-d, {one.card.licence}"
             for m, one in info.encoders.items()
         },
-        heads={
-            m.value: f"{spec.kind}, {spec.in_dim} -> {spec.out_dim}"
-            + (f", hidden {spec.hidden}" if spec.hidden else "")
-            for m, spec in info.heads.items()
-        },
+        heads={m.value: f"{spec.kind}, {spec.in_dim} -> {spec.out_dim}" for m, spec in info.heads.items()},
         chosen=contents.chosen,
         notes=info.notes,
         licence=info.licence,

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from multimodal_search.types import FloatArray
 
-HeadKind = Literal["residual", "linear", "mlp"]
+HeadKind = Literal["residual", "linear"]
 
 _GAIN = 3.0  # how far a residual head gets at a given learning rate: benchmarks/never_worse.py
 _LARGEST = 10.0  # standard deviations from the training mean
@@ -25,14 +25,12 @@ class HeadSpec:
 
     Attributes:
         kind: ``residual`` keeps the encoder's own space and learns a correction; ``linear`` maps into the
-            common space; ``mlp`` adds one hidden layer to the linear map.
-        hidden: width of the hidden layer of an ``mlp``; 0 otherwise.
+            common space.
     """
 
     kind: HeadKind
     in_dim: int
     out_dim: int
-    hidden: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready mapping; ``from_json`` reads it back."""
@@ -41,10 +39,10 @@ class HeadSpec:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> HeadSpec:
         """Raises ValueError for an unknown kind or sizes that cannot be."""
-        spec = cls(data["kind"], int(data["in_dim"]), int(data["out_dim"]), int(data.get("hidden", 0)))
-        if spec.kind not in ("residual", "linear", "mlp"):
+        spec = cls(data["kind"], int(data["in_dim"]), int(data["out_dim"]))
+        if spec.kind not in ("residual", "linear"):
             raise ValueError(f"unknown kind of head {spec.kind!r}")
-        if min(spec.in_dim, spec.out_dim) < 1 or (spec.kind == "mlp" and spec.hidden < 1):
+        if min(spec.in_dim, spec.out_dim) < 1:
             raise ValueError(f"a head with impossible sizes: {spec}")
         if spec.kind == "residual" and spec.in_dim != spec.out_dim:
             raise ValueError(f"a residual head keeps its dimension: {spec}")
@@ -80,11 +78,6 @@ class Projector(nn.Module):
         if spec.kind == "residual":
             nn.init.zeros_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
-        if spec.kind == "mlp":
-            self.wide = nn.Linear(spec.in_dim, spec.hidden)
-            self.narrow = nn.Linear(spec.hidden, spec.out_dim, bias=False)
-            # the hidden layer starts silent, so that a warm start of the linear part holds
-            nn.init.zeros_(self.narrow.weight)
 
     def forward(self, features: Tensor) -> Tensor:
         """(batch, in_dim) -> (batch, out_dim), each row of length 1; a zero stays zero, never NaN."""
@@ -96,10 +89,7 @@ class Projector(nn.Module):
             return F.normalize(out, dim=-1)
         # a value far outside the training data (a broken sensor) must not outweigh all the others
         standard = ((features - self.mean) / self.scale).clamp(-_LARGEST, _LARGEST)
-        out = self.linear(standard)
-        if self.spec.kind == "mlp":
-            out = out + self.narrow(F.gelu(self.wide(standard)))
-        return F.normalize(out, dim=-1)
+        return F.normalize(self.linear(standard), dim=-1)
 
     def departure(self) -> Tensor:
         """Mean squared length of a residual head's correction (for white features); zero for other kinds."""
