@@ -22,6 +22,8 @@ class Moments:
         sum_x, sum_y: (dx,), (dy,).
         xx, xy, yy: (dx, dx), (dx, dy), (dy, dy) sums of outer products.
         shift_x, shift_y: what was subtracted from every row.
+        scale_x, scale_y: (dx,), (dy,) the largest sums of squares that xx and yy came from: their rounding
+            errors are of that size times the machine's precision, however little is left after a difference.
     """
 
     n: int
@@ -32,6 +34,8 @@ class Moments:
     yy: FloatArray
     shift_x: FloatArray
     shift_y: FloatArray
+    scale_x: FloatArray
+    scale_y: FloatArray
 
     def __add__(self, other: Moments) -> Moments:
         return self._with(other, 1)
@@ -49,6 +53,8 @@ class Moments:
             self.yy + sign * other.yy,
             self.shift_x,
             self.shift_y,
+            np.maximum(self.scale_x, other.scale_x),
+            np.maximum(self.scale_y, other.scale_y),
         )
 
     def means(self) -> tuple[FloatArray, FloatArray]:
@@ -56,11 +62,26 @@ class Moments:
         return self.shift_x + self.sum_x / self.n, self.shift_y + self.sum_y / self.n
 
     def covariances(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Cxx (dx, dx), Cxy (dx, dy), Cyy (dy, dy) about the means."""
+        """Cxx (dx, dx), Cxy (dx, dy), Cyy (dy, dy) about the means.
+
+        A column whose variance is no more than rounding is constant, and its row and column are zeros:
+        standardised, noise would be a matrix that is not positive definite.
+        """
         mx, my = self.sum_x / self.n, self.sum_y / self.n
         cxx = self.xx / self.n - np.outer(mx, mx)
         cxy = self.xy / self.n - np.outer(mx, my)
-        return cxx, cxy, self.yy / self.n - np.outer(my, my)
+        cyy = self.yy / self.n - np.outer(my, my)
+        still_x = np.diag(cxx) <= self._noise(self.scale_x, self.shift_x)
+        still_y = np.diag(cyy) <= self._noise(self.scale_y, self.shift_y)
+        cxx[still_x], cxx[:, still_x], cxy[still_x] = 0.0, 0.0, 0.0
+        cyy[still_y], cyy[:, still_y], cxy[:, still_y] = 0.0, 0.0, 0.0
+        return cxx, cxy, cyy
+
+    def _noise(self, scale: FloatArray, shift: FloatArray) -> FloatArray:
+        """The variance that rounding alone may leave: of the sums, and of the shifted rows."""
+        epsilon = np.finfo(np.float64).eps
+        noise: FloatArray = 1e3 * epsilon * scale / self.n + (8 * epsilon * shift) ** 2
+        return noise
 
 
 def moments(
@@ -85,7 +106,7 @@ def moments(
         xx += one.T @ one
         xy += one.T @ two
         yy += two.T @ two
-    return Moments(len(x_rows), sum_x, sum_y, xx, xy, yy, *shift)
+    return Moments(len(x_rows), sum_x, sum_y, xx, xy, yy, *shift, np.diag(xx).copy(), np.diag(yy).copy())
 
 
 def _shift(values: FloatArray, rows: IntArray) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multimodal_search.closed_form import fit_cca, fit_ridge
+from multimodal_search.closed_form import fit_cca, fit_ridge, fit_two_sided
 
 
 def _pairs(n: int = 300, dx: int = 12, dy: int = 7, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -29,6 +29,22 @@ def test_ridge_finds_a_noiseless_map_and_chooses_the_small_penalty() -> None:
     y = x @ rng.normal(size=(5, 3)) + 2
     w, b = fit_ridge(x, y, groups=[i // 10 for i in range(200)])
     np.testing.assert_allclose(x @ w + b, y, atol=0.02)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_folds_that_hold_one_value_only_end_in_no_map_not_in_an_error(seed: int) -> None:
+    """Fifty frames of one clip share their caption: without the other folds nothing varies."""
+    rng = np.random.default_rng(seed)
+    x = np.concatenate([np.tile(rng.normal(size=(1, 24)), (50, 1)), rng.normal(size=(2, 24))])
+    y = np.concatenate([rng.normal(size=(50, 16)), rng.normal(size=(2, 16))])
+    groups = ["clip"] * 50 + ["a", "b"]
+    for one, two in ((x, y), (y, x), (x, x)):
+        for w in (*fit_ridge(one, two, groups), *fit_cca(one, two, 8, groups=groups)):
+            assert np.isfinite(w).all()
+        assert all(np.isfinite(w).all() for w in fit_two_sided(one, two, groups))
+    w, b = fit_ridge(x[:50], y[:50])
+    np.testing.assert_array_equal(w, 0)
+    np.testing.assert_allclose(b, y[:50].mean(axis=0))
 
 
 def test_ridge_of_pure_noise_is_shrunk() -> None:
