@@ -34,7 +34,7 @@ def evaluate_bundle(settings: EvaluateSettings) -> dict[str, Any]:
     device = prepare.resolve_device(settings.device)
     data = _with_data(settings, info)
     source = open_source(data, sample_dir=settings.bundle / "sample_data")
-    encoders = prepare.bundle_encoders(info, device, set(info.encoders))
+    encoders = prepare.bundle_encoders(info, device, set(info.encoders), settings.bundle)
     features = prepare.gather(source, encoders, data)
     splits = splits_beside(features, settings.bundle)
     if not splits.test:

@@ -9,12 +9,12 @@ from pathlib import Path
 from multimodal_search import encoders as encoder_registry
 from multimodal_search.embedding.collect import collect
 from multimodal_search.encoders.base import FrozenEncoder
-from multimodal_search.errors import DataError, EncoderError, SettingsError, SkipInput
+from multimodal_search.errors import DataError, SettingsError, SkipInput
 from multimodal_search.projectors.bundle import BundleInfo
 from multimodal_search.settings import EvaluateSettings, TrainSettings
 from multimodal_search.sources.base import Source
 from multimodal_search.storage import default_features_dir
-from multimodal_search.types import EncoderCard, Item, Modality, MomentFeatures
+from multimodal_search.types import Item, Modality, MomentFeatures
 
 logger = logging.getLogger("multimodal_search")
 
@@ -112,9 +112,9 @@ def build_series_encoders(source: Source, device: str) -> dict[str, FrozenEncode
 
 
 def bundle_encoders(
-    info: BundleInfo, device: str, modalities: set[Modality]
+    info: BundleInfo, device: str, modalities: set[Modality], where: Path
 ) -> dict[Modality, FrozenEncoder]:
-    """The encoders that made a bundle, checked against the fingerprints it holds.
+    """The encoders that made the bundle in ``where``, checked against the fingerprints it holds.
 
     Raises:
         EncoderError: an encoder gives other vectors than those in the bundle.
@@ -122,24 +122,9 @@ def bundle_encoders(
     built = {}
     for modality, (card, fingerprint) in info.encoders.items():
         if modality in modalities:
-            built[modality] = checked_encoder(card, fingerprint, device)
+            built[modality] = encoder_registry.build_from_card(card, device)
+            encoder_registry.verify(built[modality], fingerprint, where)
     return built
-
-
-def checked_encoder(card: EncoderCard, fingerprint: str, device: str) -> FrozenEncoder:
-    """An encoder rebuilt from its card.
-
-    Raises:
-        EncoderError: it is not the encoder that the fingerprint was taken of.
-    """
-    encoder = encoder_registry.build_from_card(card, device)
-    if encoder.fingerprint != fingerprint:
-        raise EncoderError(
-            f"The encoder {card.name} ({card.weights}) is not the one that made this bundle.",
-            where=f"fingerprint {encoder.fingerprint[:12]}, the bundle has {fingerprint[:12]}",
-            remedy="use the same weights and library versions, or train again",
-        )
-    return encoder
 
 
 def gather(source: Source, encoders: Encoders, settings: TrainSettings | EvaluateSettings) -> MomentFeatures:

@@ -147,7 +147,7 @@ def _gather(settings: TrainSettings, source: Source, device: str, prior: BundleI
         wanted = {Modality.IMAGE, Modality.TEXT} | (
             {Modality.TIMESERIES} if settings.include_timeseries else set()
         )
-        encoders = prepare.bundle_encoders(prior, device, wanted)
+        encoders = prepare.bundle_encoders(prior, device, wanted, settings.output_dir or Path("output"))
         return Gathered(prepare.gather(source, encoders, settings), prior.encoders)
     encoders = prepare.build_encoders(settings, source, device)
     if not settings.include_timeseries:

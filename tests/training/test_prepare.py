@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from multimodal_search.errors import DataError, EncoderError, SettingsError, SkipInput
+from multimodal_search.projectors.bundle import BundleEncoder, BundleInfo
+from multimodal_search.projectors.heads import HeadSpec
 from multimodal_search.settings import TrainSettings
 from multimodal_search.training import prepare
 from multimodal_search.types import Failure, Item, Modality, Series
@@ -59,16 +61,19 @@ def test_sample_data_gets_the_shipped_encoders_and_others_are_taken_as_named() -
         Modality.IMAGE: "sample/vit",
         Modality.TEXT: "sample/text",
     }
-    with pytest.raises(EncoderError, match="sample/vit"):
+    with pytest.raises(EncoderError, match="did you mean 'vit'"):
         prepare.build_encoders(TrainSettings(image_encoder="sample/vitt"), source, "cpu")
 
 
 def test_an_encoder_that_gives_other_vectors_is_refused() -> None:
     encoder = prepare.build_encoders(TrainSettings(), StubSource([None]), "cpu")[Modality.TEXT]
-    again = prepare.checked_encoder(encoder.card, encoder.fingerprint, "cpu")
-    assert again.fingerprint == encoder.fingerprint
+    heads = {Modality.TEXT: HeadSpec("linear", encoder.card.dim, 4)}
+    info = BundleInfo({Modality.TEXT: BundleEncoder(encoder.card, encoder.fingerprint)}, heads)
+    assert set(prepare.bundle_encoders(info, "cpu", {Modality.TEXT}, Path("here"))) == {Modality.TEXT}
+    assert prepare.bundle_encoders(info, "cpu", {Modality.IMAGE}, Path("here")) == {}
+    other = BundleInfo({Modality.TEXT: BundleEncoder(encoder.card, "0" * 64)}, heads)
     with pytest.raises(EncoderError, match="not the one"):
-        prepare.checked_encoder(encoder.card, "0" * 64, "cpu")
+        prepare.bundle_encoders(other, "cpu", {Modality.TEXT}, Path("here"))
 
 
 def test_auto_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
