@@ -21,7 +21,7 @@ def hits(capsys: pytest.CaptureFixture[str], *flags: str) -> list[dict[str, obje
 
 def test_search_by_words_picture_and_signal(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bundle = str(home / "output")
-    world = next((home / "output" / "sample_data").iterdir())
+    world = next((home / "output" / "sample_data").glob("*/scenes_metadata.json")).parent
     record = json.loads((world / "scenes_metadata.json").read_text())[3]
     picture, signal = (
         str(world / record["image_path"]),
