@@ -11,7 +11,7 @@ from multimodal_search.settings import EvaluateSettings, parse
 
 
 def main(argv: Sequence[str]) -> int:
-    """Measure and print; nothing is written."""
+    """Measure and print; no file of the bundle is changed."""
     settings = parse(EvaluateSettings, argv, prog="multimodal-search evaluate", summary=COMMANDS["evaluate"])
     if not settings.json_output:
         configure_logging()
