@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,14 @@ def test_imports_point_downwards(file: Path) -> None:
             assert LAYERS[parts[1]] < LAYERS[owner], f"{owner} imports {name}"
         if parts[0] in ONLY_HERE:
             assert owner in ONLY_HERE[parts[0]], f"{owner} imports {parts[0]}"
+
+
+def test_the_design_page_has_the_same_layers() -> None:
+    page = (PACKAGE.parent / "docs" / "design.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", page, re.M)
+    assert [(name, int(layer)) for layer, name in rows] == list(LAYERS.items())
+    there = {_owner(file) for file in FILES} - {"__init__", "__main__"}
+    assert there == set(LAYERS)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
