@@ -36,12 +36,26 @@ def sagemaker_channel(environment: Mapping[str, str] = os.environ) -> str | None
     return environment.get("SM_CHANNEL_TRAINING") or environment.get("SM_CHANNEL_TRAIN")
 
 
+def process_rank(environment: Mapping[str, str] = os.environ) -> int:
+    """Which process of a run in several this is; 0 is the one that speaks and writes the bundle.
+
+    Lightning starts the others with ``LOCAL_RANK``; torchrun and Slurm start all of them.
+    """
+    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
+        if environment.get(name, "").isdigit():
+            return int(environment[name])
+    return 0
+
+
 def configure_logging() -> None:
-    """The library logs; a command shows it as plain lines, and keeps other libraries to warnings."""
+    """The library logs; a command shows it as plain lines, and keeps other libraries to warnings.
+
+    Of several processes the first one speaks: the others find the same.
+    """
     logger = logging.getLogger("multimodal_search")
     if not any(isinstance(handler, _PlainLines) for handler in logger.handlers):
         logger.addHandler(_PlainLines())
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.INFO if process_rank() == 0 else logging.ERROR)
     logger.propagate = False
 
 

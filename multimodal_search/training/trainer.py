@@ -13,9 +13,11 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from tqdm import tqdm
 
 from multimodal_search.errors import SettingsError, nearest
@@ -61,7 +63,7 @@ def check_trainer_options(options: dict[str, Any]) -> None:
     """Refuse what Lightning's Trainer does not know, and what has a flag of its own.
 
     Raises:
-        SettingsError: naming the nearest option, or the flag.
+        SettingsError: naming the nearest option, or the flag; a strategy that heads do not survive.
     """
     known = [name for name in inspect.signature(L.Trainer.__init__).parameters if name != "self"]
     for name in options:
@@ -75,6 +77,8 @@ def check_trainer_options(options: dict[str, Any]) -> None:
                 where="trainer",
                 remedy=nearest(name, [one for one in known if one not in _RESERVED]),
             )
+    if options.get("strategy", "auto") not in ("auto", "ddp"):
+        raise _refused_strategy(options["strategy"])
 
 
 def make_trainer(
@@ -86,7 +90,7 @@ def make_trainer(
         validates: whether validation scenes exist; without them there is no best, only the last.
 
     Raises:
-        SettingsError: an unknown option under ``trainer:``, or ``--device cuda`` without one.
+        SettingsError: an option under ``trainer:`` that cannot be met, or ``--device cuda`` without one.
     """
     check_trainer_options(settings.trainer)
     folder = output_dir / CHECKPOINTS
@@ -114,7 +118,28 @@ def make_trainer(
     options["enable_progress_bar"] = False  # Lightning's draws a bar a step; ours is one line for all epochs
     options["plugins"] = [_AtomicCheckpoints(), *_as_list(options["plugins"])]
     loggers = _loggers(output_dir)
-    return L.Trainer(callbacks=[*callbacks, *own], logger=loggers, enable_checkpointing=True, **options)
+    try:
+        trainer = L.Trainer(
+            callbacks=[*callbacks, *own], logger=loggers, enable_checkpointing=True, **options
+        )
+    except (MisconfigurationException, ImportError, TypeError, ValueError) as error:
+        raise SettingsError(
+            f"trainer: Lightning refuses these options: {error}", where="trainer", remedy="correct them"
+        ) from error
+    strategy = trainer.strategy  # "auto" with several devices is a forking one in a notebook
+    here = isinstance(strategy, DDPStrategy) and strategy._start_method == "popen"
+    if not here and not isinstance(strategy, SingleDeviceStrategy):
+        raise _refused_strategy(type(strategy).__name__)
+    return trainer
+
+
+def _refused_strategy(name: object) -> SettingsError:
+    """Heads and figures must come back in this very process, whole: not in a forked one, nor in shards."""
+    return SettingsError(
+        f"trainer: several processes by strategy {name!r} are not supported",
+        where="trainer",
+        remedy="use strategy: ddp with train.py as a command; in a notebook leave devices at 1",
+    )
 
 
 class _AtomicCheckpoints(TorchCheckpointIO):
@@ -197,6 +222,7 @@ def quiet_lightning() -> Iterator[None]:
             ".*LeafSpec.*",
             ".*Checkpoint directory.*",
             ".*no.*val_dataloader.*",
+            ".*sync_dist=True.*",  # every process has the same figures: each measures the whole batch
             ".*Total length of `list` across ranks is zero.*",
         ):
             warnings.filterwarnings("ignore", message=text)

@@ -129,7 +129,8 @@ def test_other_settings_or_data_are_not_resumed(make_features: Make, tmp_path: P
     splits = make_splits(features.items)
     settings = TrainSettings(dim=8, epochs=2, trainer=QUIET)
     fit(features, splits, settings, tmp_path)
-    for change, named in (({"epochs": 3}, "--epochs"), ({"loss": "sigmoid"}, "--loss"), ({"dim": 4}, "heads")):
+    others = (({"epochs": 3}, "--epochs"), ({"seed": 5}, "--seed"), ({"loss": "sigmoid"}, "--loss"))
+    for change, named in (*others, ({"dim": 4}, "heads")):
         changed = settings.model_copy(update={"resume": True, **change})
         with pytest.raises(SettingsError, match=f"made with {named}") as caught:
             fit(features, splits, changed, tmp_path)
