@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from multimodal_search.cli import COMMANDS
@@ -28,8 +29,8 @@ def main(argv: Sequence[str]) -> int:
         seed=settings.seed,
         cameras=tuple(settings.cameras),
     )
-    hint = _NEXT[settings.format].format(out=settings.out)
-    if settings.format == "extracted" or settings.format == "pairs":
-        hint += " --image-encoder sample/vit --text-encoder sample/text"
+    hint = _NEXT[settings.format].format(out=shlex.quote(str(settings.out)))
+    # drawn pictures: without these flags the default is the encoder of real ones, and a large download
+    hint += " --image-encoder sample/vit --text-encoder sample/text"
     print(f"wrote {settings.scenes} scenes to {settings.out}\nnext: python {hint}")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -247,9 +248,10 @@ def _info(
 
 def _what_next(output: Path, source: Source) -> str:
     query = "turn left in the rain" if source.kind == "sample" else "bus at an intersection"
+    bundle = shlex.quote(str(output))
     return (
         "next:\n"
-        f'  multimodal-search search --bundle {output} --text "{query}"\n'
-        f"  multimodal-search evaluate --bundle {output}\n"
+        f'  multimodal-search search --bundle {bundle} --text "{query}"\n'
+        f"  multimodal-search evaluate --bundle {bundle}\n"
         f"  open {output / 'report.md'} and {output / 'umap.png'}"
     )

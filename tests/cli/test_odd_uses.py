@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -126,3 +127,20 @@ def test_heads_are_not_kept_for_another_encoder(world: Path, capsys: pytest.Capt
     assert main(["train", *flags, "--image-encoder", "hf/facebook/dinov2-small"]) == 2
     told = capsys.readouterr().err
     assert "sample/vit (shipped), not on hf/facebook/dinov2-small." in told
+
+
+@pytest.mark.parametrize("form", ["extracted", "nuscenes", "pairs"])
+def test_what_the_commands_say_to_do_next_works_when_pasted(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["sample", "--format", form, "--scenes", "4", "--out", "my world"]) == 0
+    hint = capsys.readouterr().out.splitlines()[-1]
+    words = shlex.split(hint.removeprefix("next: python train.py "))
+    assert main(["train", *words, "--epochs", "1", "--output-dir", "my bundle"]) == 0
+    printed = capsys.readouterr().out
+    for command in ("search", "evaluate"):
+        line = next(line for line in printed.splitlines() if f"multimodal-search {command}" in line)
+        words = shlex.split(line)[1:]
+        # four scenes leave one to measure
+        assert main(words) == 0, line
