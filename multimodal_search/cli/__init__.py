@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
-        print(f"\ninterrupted. {interrupt}".rstrip(), file=sys.stderr)
+        way_on = str(interrupt) or "what was finished is kept; the same command run again goes on from there"
+        print(f"\ninterrupted: {way_on}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # the reader (head, less) went away: not a failure of ours
