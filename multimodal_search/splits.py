@@ -35,9 +35,10 @@ def make_splits(
     """Split the items' scenes.
 
     With an official split its ``val`` (or ``test``) scenes become ``test``, touched once, and the inner
-    ``val`` that chooses checkpoints comes out of its ``train``. Otherwise logs (``Item.group``) are dealt out
-    whole, in an order fixed by the seed; the inner ``val`` alone may cut a log, where logs are so large that
-    it would take a third of the scenes or more. Under three scenes all train and nothing is measured.
+    ``val`` that chooses checkpoints comes out of its ``train``. Otherwise (or where these scenes are all on
+    one side of the official split) logs (``Item.group``) are dealt out
+    whole, in an order fixed by the seed; the inner ``val`` alone may cut a log, where every log is more than
+    twice as large as it should be. Under three scenes all train and nothing is measured.
 
     Args:
         official: scene id -> ``train`` / ``val`` / ``test``.
@@ -48,7 +49,7 @@ def make_splits(
     for item in items:
         groups.setdefault(item.scene_id, item.group or item.scene_id)
     scenes = list(groups)
-    if official and any(official.get(scene, "train") != "train" for scene in scenes):
+    if official and len({official.get(scene, "train") == "train" for scene in scenes}) == 2:
         test = [scene for scene in scenes if official.get(scene, "train") != "train"]
         rest = [scene for scene in scenes if official.get(scene, "train") == "train"]
         val, train = _deal(rest, groups, val_share, seed, may_cut=True)
@@ -64,33 +65,28 @@ def make_splits(
 def _deal(
     scenes: Sequence[str], groups: Mapping[str, str], share: float, seed: int, *, may_cut: bool = False
 ) -> tuple[list[str], list[str]]:
-    """Whole groups, in hashed order, until ``share`` of the scenes is reached; the rest stays.
+    """Whole groups, in hashed order, where each brings the count nearer to ``share``; the rest stays.
 
-    At least one scene on each side where there are two; a single group is cut by scene, since nothing else
-    can be held out. Where every group is larger than a third of the scenes, the smallest is taken, or with
-    ``may_cut`` the groups are cut by scene.
+    At least one scene on each side where there are two. Where no group is small enough to help, the smallest
+    is taken, or with ``may_cut`` the scenes are dealt one by one; so is a single group, since nothing else
+    can be held out.
     """
     if len(scenes) < 2:
         return [], list(scenes)
     sizes = Counter(groups[scene] for scene in scenes)
-    coarse = min(sizes.values()) > len(scenes) / 3
-    if len(sizes) == 1 or (may_cut and coarse):
+    wanted = max(1, round(share * len(scenes)))
+    if len(sizes) == 1 or (may_cut and min(sizes.values()) > 2 * wanted):
         groups = {scene: scene for scene in scenes}
         sizes = Counter(scenes)
-    wanted = max(1, round(share * len(scenes)))
     order = sorted(sizes, key=lambda name: _hashed(name, seed))
-    if all(sizes[name] > 2 * wanted for name in order):
-        order.sort(key=lambda name: sizes[name])
     chosen: set[str] = set()
     count = 0
     for name in order:
-        # a group that overshoots by more than it helps is passed over, unless nothing is held out yet
-        helps = abs(count + sizes[name] - wanted) < abs(count - wanted)
-        if (helps or not chosen) and count + sizes[name] < len(scenes):
+        if abs(count + sizes[name] - wanted) < abs(count - wanted) and count + sizes[name] < len(scenes):
             chosen.add(name)
             count += sizes[name]
-        if count >= wanted:
-            break
+    if not chosen:
+        chosen.add(min(order, key=lambda name: sizes[name]))
     out = [scene for scene in scenes if groups[scene] in chosen]
     return out, [scene for scene in scenes if groups[scene] not in chosen]
 

@@ -20,7 +20,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def real_data() -> Path:
     """The folder of real files; tests that need it are skipped where it is absent."""
     default = Path(__file__).parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("MULTIMODAL_SEARCH_REAL_DATA", default))
+    folder = Path(os.environ.get("MULTIMODAL_SEARCH_REAL_DATA", default)).resolve()
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder} (MULTIMODAL_SEARCH_REAL_DATA names another place)")
     return folder

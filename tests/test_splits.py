@@ -70,3 +70,17 @@ def test_two_scenes_hold_nothing_out() -> None:
     splits = make_splits(items_of([None, None]))
     assert splits.test == ()
     assert "too few" in splits.kind
+
+
+def test_uneven_logs_leave_most_scenes_to_training() -> None:
+    splits = make_splits(items_of([0] * 50 + [1] * 50 + [2] * 2))
+    assert len(splits.train) > 70
+    assert len(splits.test) == 2
+
+
+def test_an_official_split_that_leaves_nothing_to_train_is_not_used() -> None:
+    """nuScenes v1.0-test: every scene is officially a test scene."""
+    items = items_of([scene // 2 for scene in range(20)])
+    splits = make_splits(items, official={f"s{k}": "test" for k in range(20)})
+    assert splits.train
+    assert splits.kind == "by log"

@@ -306,11 +306,10 @@ def test_pictures_in_s3(tmp_path: Path, stub_source: Any, encoders: Any, monkeyp
         server.stop()
 
 
-def test_real_pictures_whole_and_broken(tmp_path: Path, stub_source: Any, encoders: Any) -> None:
-    default = Path(__file__).parents[2].parent / "shared" / "data"
-    data = Path(os.environ.get("MULTIMODAL_SEARCH_REAL_DATA", default)) / "images_tricky"
-    if not data.is_dir():
-        pytest.skip(f"no real data at {data}: set MULTIMODAL_SEARCH_REAL_DATA")
+def test_real_pictures_whole_and_broken(
+    tmp_path: Path, stub_source: Any, encoders: Any, real_data: Path
+) -> None:
+    data = real_data / "images_tricky"
     names = sorted(str(path.relative_to(data)) for path in data.rglob("*") if path.is_file())
     source = stub_source(data, [Item(name, "s", image_path=name) for name in names])
     features = run(source, {Modality.IMAGE: encoders[Modality.IMAGE]}, tmp_path)

@@ -19,10 +19,6 @@ from PIL import Image, ImageOps
 from multimodal_search.embedding.images import decode
 from multimodal_search.errors import SkipInput
 
-REAL_DATA = Path(
-    os.environ.get("MULTIMODAL_SEARCH_REAL_DATA", Path(__file__).parents[2].parent / "shared" / "data")
-)
-
 
 def gradient(width: int = 40, height: int = 30) -> Image.Image:
     y, x = np.mgrid[0:height, 0:width]
@@ -238,10 +234,10 @@ print(json.dumps(result))
 
 
 @pytest.mark.parametrize("pillow_limit", ["default", "lifted"])
-def test_the_tricky_collection_decodes_or_says_why_without_a_word_on_stderr(pillow_limit: str) -> None:
-    folder = REAL_DATA / "images_tricky"
-    if not folder.is_dir():
-        pytest.skip(f"real data is absent: {folder}")
+def test_the_tricky_collection_decodes_or_says_why_without_a_word_on_stderr(
+    pillow_limit: str, real_data: Path
+) -> None:
+    folder = real_data / "images_tricky"
     done = subprocess.run(
         [sys.executable, "-c", _ALL_OF_A_FOLDER, str(folder), pillow_limit],
         capture_output=True,

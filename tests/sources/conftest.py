@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,17 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-
-REAL_DATA = Path(
-    os.environ.get("MULTIMODAL_SEARCH_REAL_DATA", Path(__file__).parents[2].parent / "shared" / "data")
-)
-
-
-@pytest.fixture
-def real_data() -> Path:
-    if not REAL_DATA.is_dir():
-        pytest.skip(f"real data is absent: {REAL_DATA} (MULTIMODAL_SEARCH_REAL_DATA names another place)")
-    return REAL_DATA
 
 
 @pytest.fixture
