@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import shlex
+import shutil
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -79,6 +81,7 @@ def run(settings: TrainSettings) -> Path:
         splits.kind,
     )
     result = _heads(settings, gathered.features, splits, prior, output)
+    logger.info("heads     %s", ", ".join(f"{name}: {what}" for name, what in result.chosen.items()))
     features = _with_heads(gathered.features, result)
     metrics = evaluate(
         features,
@@ -197,13 +200,12 @@ def _heads(
     output: Path,
 ) -> FitResult:
     if prior is not None:
-        logger.info("heads     those of the bundle in %s (--skip-training)", output)
         return FitResult(
             projectors=load_projectors(output, prior),
             logit_scales=dict(prior.logit_scales),
             history=[],
             notes=list(prior.notes),
-            chosen={"heads": "those of an earlier bundle"},
+            chosen={"all": f"those of the bundle in {output} (--skip-training)"},
         )
     if settings.skip_training:
         logger.warning("--skip-training without a bundle in %s: the heads are untrained", output)
@@ -248,10 +250,21 @@ def _info(
 
 def _what_next(output: Path, source: Source) -> str:
     query = "turn left in the rain" if source.kind == "sample" else "bus at an intersection"
-    bundle = shlex.quote(str(output))
+    bundle, command = shlex.quote(str(output)), _command()
     return (
         "next:\n"
-        f'  multimodal-search search --bundle {bundle} --text "{query}"\n'
-        f"  multimodal-search evaluate --bundle {bundle}\n"
+        f'  {command} search --bundle {bundle} --text "{query}"\n'
+        f"  {command} evaluate --bundle {bundle}\n"
         f"  open {output / 'report.md'} and {output / 'umap.png'}"
     )
+
+
+def _command() -> str:
+    """How this shell calls the commands: a virtual environment that is not activated is named."""
+    if shutil.which("multimodal-search"):
+        return "multimodal-search"
+    # not resolved: the environment's python is a link to another one
+    python = Path(sys.executable)
+    if python.is_relative_to(Path.cwd()):
+        python = python.relative_to(Path.cwd())
+    return f"{shlex.quote(str(python))} -m multimodal_search"

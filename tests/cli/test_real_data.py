@@ -27,6 +27,7 @@ def trained(folder: Path, *flags: str) -> tuple[dict[str, Any], list[dict[str, A
 
 
 def nuscenes(real_data: Path, folder: str = "v1.0-mini-rebuilt") -> list[str]:
+    pytest.importorskip("nuscenes", reason="the extra nuscenes is not installed")
     return ["--nuscenes-path", str(real_data / "nuscenes" / folder), "--use-devkit"]
 
 

@@ -43,7 +43,7 @@ def test_every_file_of_the_bundle_is_there(home: Path) -> None:
 
 def test_the_run_prints_the_table_and_what_to_do_next(home: Path) -> None:
     printed = (home / "train.log").read_text()
-    for words in ("R@10", "text->image", "chance", "multimodal-search search", "30 items of 30 scenes"):
+    for words in ("R@10", "text->image", "chance", "search --bundle output", "30 items of 30 scenes"):
         assert words in printed
 
 

@@ -363,10 +363,10 @@ def test_tables_that_do_not_fit_together(
 
 def test_a_malformed_table_names_its_place(tree: Callable[..., Path]) -> None:
     root = tree(tables())
-    (root / "v1.0-mini" / "ego_pose.json").write_text('[{"token": "a"},\n]')
+    (root / "v1.0-mini" / "ego_pose.json").write_text('[{"token": "a"},\n{"token" "b"}]')
     message = refused(root)
     assert "ego_pose.json" in message
-    assert "line 2, column 1" in message
+    assert "line 2, column 10" in message
 
 
 def test_keyframes_that_point_in_a_circle_end(tree: Callable[..., Path]) -> None:
