@@ -28,11 +28,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--scenes", type=int, default=100)
+    parser.add_argument(
+        "--sample-seed", type=int, default=0, help="another world than the one that was developed on"
+    )
     parser.add_argument("--show", action="store_true", help="print the run's own output too")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         command = [sys.executable, str(ROOT / "train.py"), "--use-sample-data", "--include-timeseries"]
         command += ["--sample-scenes", str(args.scenes), "--features-dir", "features"]
+        command += ["--sample-seed", str(args.sample_seed)]
         seconds, peak_mb = run(command, Path(home), args.show)
         again, _ = run(command, Path(home), args.show)
         metrics = json.loads((Path(home) / "output" / "metrics.json").read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from multimodal_search.sources.sample.draw_buildings import Thing, slots
 from multimodal_search.sources.sample.layout import Layout, is_open
@@ -20,20 +21,20 @@ def construction(view: View, layout: Layout) -> list[Thing]:
         for way in (-1, 1):
             x = way * (edge + 0.35)
             if not is_open(layout, s, s, way):
-                things.append((x, s, lambda x=x, s=s: _cone(view, x, s)))  # type: ignore[misc]
+                things.append((x, s, partial(_cone, view, x, s)))
         if number % 3 == 0:
             for way in (-1, 1):
                 if not is_open(layout, s, s + 3, way):
                     x = way * (edge + 2.2)
-                    things.append((x, s, lambda x=x, s=s: _striped(view, x, s)))  # type: ignore[misc]
+                    things.append((x, s, partial(_striped, view, x, s)))
     for number, s in slots(layout, 24.0, 60, 24):
         way = 1 if layout.dice(42, number) < 0.5 else -1
         if not is_open(layout, s - 3, s + 3, way):
             x = way * (edge + 6.0)
-            things.append((x, s, lambda x=x, s=s, number=number: _digger(view, x, s, number)))  # type: ignore[misc]
+            things.append((x, s, partial(_digger, view, x, s, number)))
         x = -way * (edge + 0.9)
         if not is_open(layout, s, s, -way):
-            things.append((x, s - 5, lambda x=x, s=s: _diamond(view, x, s - 5)))  # type: ignore[misc]
+            things.append((x, s - 5, partial(_diamond, view, x, s - 5)))
     return things
 
 

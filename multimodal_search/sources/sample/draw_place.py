@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from multimodal_search.sources.sample.draw_buildings import (
     LIT,
@@ -96,7 +97,7 @@ def _parking(view: View, layout: Layout) -> list[Thing]:
             car = Placed(
                 "car", way * (edge + 2.7), s + 1.35, way * math.pi / 2, layout.dice(39, key), parked=True
             )
-            things.append((car.x, car.s, lambda car=car: draw_vehicle(view, car)))  # type: ignore[misc]
+            things.append((car.x, car.s, partial(draw_vehicle, view, car)))
     store = WALLS[int(layout.dice(40) * len(WALLS))]
 
     def building() -> None:
@@ -121,7 +122,7 @@ def _parking(view: View, layout: Layout) -> list[Thing]:
         way = 1 if number % 2 else -1
         x = way * (edge + 0.2)
         if not is_open(layout, s, s, way):
-            things.append((x, s, lambda x=x, s=s: _parking_sign(view, x, s)))  # type: ignore[misc]
+            things.append((x, s, partial(_parking_sign, view, x, s)))
     return things
 
 
@@ -210,10 +211,7 @@ def _bridge(view: View, layout: Layout) -> list[Thing]:
 
             things.append((x, s + 2.5, rail))
     first = (22.0 + 10 * layout.dice(47) - layout.travelled + 20000) % 48.0 - 16
-    things += [
-        (0.0, s + 0.01, lambda s=s: _pylon(view, edge + 0.4, s, steel))  # type: ignore[misc]
-        for s in (first, first + 48.0)
-    ]
+    things += [(0.0, s + 0.01, partial(_pylon, view, edge + 0.4, s, steel)) for s in (first, first + 48.0)]
     return things
 
 

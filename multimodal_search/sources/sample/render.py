@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from functools import partial
 
 from PIL import Image, ImageDraw
 
@@ -84,5 +85,5 @@ def _things(view: View, layout: Layout, users: Sequence[Placed]) -> list[Thing]:
     things = scenery(view, layout) + traffic_lights(view, layout)
     for one in users:
         draw = _DRAWERS.get(one.kind, draw_vehicle)
-        things.append((one.x, one.s, lambda draw=draw, one=one: draw(view, one)))  # type: ignore[misc]
+        things.append((one.x, one.s, partial(draw, view, one)))
     return [thing for thing in things if view.to_camera(thing[0], thing[1])[1] > -12]

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def write_extracted(
     records = []
     for scene in with_progress(make_scenes(scenes, seed), progress):
         paths = _write_images(images, scene, cameras)
-        put_missing(signals / f"{scene.scene_id}.npy", lambda scene=scene: _npy(scene))  # type: ignore[misc]
+        put_missing(signals / f"{scene.scene_id}.npy", partial(_npy, scene))
         records.append(_record(scene, paths))
     target = folder / "scenes_metadata.json"
     if not _holds(target, records):
