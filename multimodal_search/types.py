@@ -67,6 +67,22 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Input:
+    """One input of bulk embedding: named, not yet read.
+
+    Attributes:
+        id: of its row: unique, stable and readable. A path relative to the inputs' root, with ``/``; for
+            a text the text itself.
+        key: changes when the content does, as far as that is known before reading; empty where it is not.
+        location: a local path or an ``s3://`` address; empty for a text.
+    """
+
+    id: str
+    key: str = ""
+    location: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """One input that was skipped, and why."""
 

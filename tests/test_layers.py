@@ -20,6 +20,7 @@ LAYERS = {
     "storage": 1,
     "splits": 1,
     "signals": 1,
+    "engines": 1,
     "tables": 2,
     "closed_form": 3,
     "encoders": 3,
@@ -46,6 +47,10 @@ ONLY_HERE = {
     "matplotlib": {"export"},
     "pydantic": {"settings"},
     "yaml": {"settings"},
+    "ray": {"engines"},
+    "h5py": {"tables"},
+    "imagehash": {"embedding"},
+    "simplejpeg": {"embedding"},
 }
 
 FILES = sorted(PACKAGE.rglob("*.py"))

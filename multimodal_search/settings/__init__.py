@@ -4,8 +4,10 @@ from multimodal_search.settings.files import dump_settings, read_config
 from multimodal_search.settings.flags import check, parse
 from multimodal_search.settings.models import (
     DataSettings,
+    EmbedSettings,
     EncoderSettings,
     EvaluateSettings,
+    S3Settings,
     SampleSettings,
     SearchSettings,
     Settings,
@@ -14,8 +16,10 @@ from multimodal_search.settings.models import (
 
 __all__ = [
     "DataSettings",
+    "EmbedSettings",
     "EncoderSettings",
     "EvaluateSettings",
+    "S3Settings",
     "SampleSettings",
     "SearchSettings",
     "Settings",

@@ -1,0 +1,40 @@
+"""A flat place for whole files, in a local folder or under an ``s3://`` prefix."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Store(Protocol):
+    """Files that are either whole or absent. Picklable; safe to use from several threads and processes.
+
+    Attributes:
+        url: the folder's path or the ``s3://`` prefix.
+    """
+
+    url: str
+
+    def write(self, name: str, content: bytes | memoryview) -> None:
+        """Write a file, replacing one of that name.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        ...
+
+    def read(self, name: str) -> bytes:
+        """The content.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            DataError: the store cannot be reached.
+        """
+        ...
+
+    def names(self, prefix: str = "") -> dict[str, int]:
+        """File name -> size in bytes, of the names that start so; without temporary and hidden files."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove a file; one that is absent is no error."""
+        ...
