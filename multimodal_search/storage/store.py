@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 
@@ -16,6 +17,22 @@ class Store(Protocol):
 
     def write(self, name: str, content: bytes | memoryview) -> None:
         """Write a file, replacing one of that name.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        ...
+
+    def write_file(self, name: str, path: Path) -> None:
+        """Copy a local file of any size into the store, without holding it in memory, as ``write`` does.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        ...
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file that must not be there yet; False where it is: one of several callers gets True.
 
         Raises:
             OutputError: it cannot be written.
