@@ -61,10 +61,16 @@ class MissingDependencyError(ProjectError, ImportError):
 
 
 class SkipInput(Exception):  # noqa: N818  it is a signal to skip one input, not an error of the run
-    """One input that cannot be used; the job counts it, lists the reason, and goes on."""
+    """One input that cannot be used; the job counts it, lists the reason, and goes on.
 
-    def __init__(self, reason: str) -> None:
+    Args:
+        reason: for the list of failures.
+        again: whether another run may find it usable (a network's fault, not the input's).
+    """
+
+    def __init__(self, reason: str, *, again: bool = False) -> None:
         self.reason = reason
+        self.again = again
         super().__init__(reason)
 
 

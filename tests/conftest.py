@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from multimodal_search import storage
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -24,3 +29,58 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder} (MULTIMODAL_SEARCH_REAL_DATA names another place)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """moto's real S3 server on a free port of loopback."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Point boto3 at the server, with credentials, and with a proxy that is dead."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    storage.configure_s3(storage.S3Options())
+    yield s3_endpoint
+    storage.configure_s3(storage.S3Options())
+
+
+@pytest.fixture
+def s3_client(s3: str) -> Any:
+    """boto3's own client of the server."""
+    boto3, config = pytest.importorskip("boto3"), pytest.importorskip("botocore.config")
+    return boto3.session.Session().client("s3", endpoint_url=s3, config=config.Config(proxies={}))
+
+
+@pytest.fixture
+def new_bucket(s3_client: Any) -> Callable[[], str]:
+    """Makes an empty bucket."""
+
+    def make() -> str:
+        name = f"b-{uuid.uuid4().hex[:12]}"
+        s3_client.create_bucket(Bucket=name)
+        return name
+
+    return make
+
+
+@pytest.fixture
+def bucket(new_bucket: Callable[[], str]) -> str:
+    """An empty bucket."""
+    return new_bucket()

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from multimodal_search.errors import DataError, MissingDependencyError, nearest, require
+from multimodal_search.errors import DataError, MissingDependencyError, SkipInput, nearest, require
 
 
 def test_message_has_the_three_parts() -> None:
@@ -18,6 +18,10 @@ def test_errors_cross_processes() -> None:
     """Worker processes hand their errors over pickled."""
     error = pickle.loads(pickle.dumps(DataError("No scenes.", where="a", remedy="b")))
     assert (type(error), error.what, error.where, error.remedy) == (DataError, "No scenes.", "a", "b")
+
+    skip = pickle.loads(pickle.dumps(SkipInput("S3 did not answer", again=True)))
+    assert (skip.reason, skip.again) == ("S3 did not answer", True)
+    assert not SkipInput("damaged").again
 
 
 def test_require_names_the_extra() -> None:

@@ -9,6 +9,7 @@ from multimodal_search.storage.local import (
     write_atomically,
     write_json,
 )
+from multimodal_search.storage.options import S3Options
 from multimodal_search.storage.s3 import (
     S3Address,
     content_key,
@@ -18,15 +19,25 @@ from multimodal_search.storage.s3 import (
     read_bytes,
     upload_folder,
 )
+from multimodal_search.storage.s3_client import configure_s3, current_s3
+from multimodal_search.storage.store import Store
+from multimodal_search.storage.stores import LocalStore, S3Store, open_store
 
 __all__ = [
+    "LocalStore",
     "S3Address",
+    "S3Options",
+    "S3Store",
+    "Store",
+    "configure_s3",
     "content_key",
+    "current_s3",
     "default_features_dir",
     "ensure_bucket",
     "ensure_writable_folder",
     "fsync_folder",
     "is_s3",
+    "open_store",
     "output_error",
     "parse_s3",
     "read_bytes",

@@ -15,7 +15,7 @@ from typing import IO, Any, Literal, overload
 
 from multimodal_search.errors import OutputError
 
-_TEMPORARY_SUFFIX = ".tmp"
+TEMPORARY_SUFFIX = ".tmp"
 _DISK_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _IN_THE_WAY = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP}
@@ -47,7 +47,7 @@ def write_atomically(
 
 @contextlib.contextmanager
 def _writing(path: Path, mode: Literal["wb", "w"]) -> Iterator[IO[Any]]:
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}{_TEMPORARY_SUFFIX}")
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
     text: dict[str, Any] = {} if mode == "wb" else {"encoding": "utf-8", "newline": "\n"}
     file: IO[Any] | None = None
     try:
@@ -95,7 +95,7 @@ def ensure_writable_folder(path: str | Path) -> Path:
     folder = Path(path)
     with _naming_the_output(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe.{secrets.token_hex(6)}{_TEMPORARY_SUFFIX}"
+        probe = folder / f".probe.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
         try:
             probe.write_bytes(b"0")  # a byte: an empty file fits on a full disk
         finally:
@@ -109,7 +109,7 @@ def remove_leftovers(folder: Path) -> int:
 
     Only for a folder that no other run writes to at the same time.
     """
-    leftovers = [path for path in folder.glob(f".*{_TEMPORARY_SUFFIX}") if path.is_file()]
+    leftovers = [path for path in folder.glob(f".*{TEMPORARY_SUFFIX}") if path.is_file()]
     for path in leftovers:
         with contextlib.suppress(OSError):
             path.unlink()

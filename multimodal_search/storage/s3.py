@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple
 
 from multimodal_search.errors import DataError, OutputError, ProjectError, SettingsError, require
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+from multimodal_search.storage import s3_client
 
 _log = logging.getLogger(__name__)
 
-_ATTEMPTS = 4
+_ATTEMPTS = 6
 _MISSING = {"NoSuchBucket", "NoSuchKey", "404", "NotFound"}
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class S3Address(NamedTuple):
@@ -82,8 +76,75 @@ def content_key(path: str | Path) -> str:
         return f"{status.st_size}:{status.st_mtime_ns}"
     address = parse_s3(str(path))
     with _explaining(address, DataError):
-        head = _client().head_object(Bucket=address.bucket, Key=address.key)
+        head = s3_client.client(attempts=_ATTEMPTS).head_object(Bucket=address.bucket, Key=address.key)
     return f"{head['ContentLength']}:{head['ETag'].strip(chr(34))}"
+
+
+def read_whole(address: S3Address) -> bytes:
+    """The content of an object.
+
+    Raises:
+        FileNotFoundError: there is no such object.
+        DataError: S3 cannot be reached or refuses.
+    """
+    with _explaining(address, DataError):
+        return _read_object(address)
+
+
+def write_object(address: S3Address, content: bytes | memoryview, *, only_new: bool = False) -> bool:
+    """Write an object; with ``only_new``, False where there is one already.
+
+    Raises:
+        OutputError: S3 cannot be reached or refuses.
+    """
+    with _explaining(address, OutputError):
+        client = s3_client.client(attempts=_ATTEMPTS)
+        if not only_new:
+            client.put_object(Bucket=address.bucket, Key=address.key, Body=bytes(content))
+            return True
+        try:
+            client.put_object(Bucket=address.bucket, Key=address.key, Body=bytes(content), IfNoneMatch="*")
+        except client.exceptions.ClientError as error:
+            if _code(error) == "PreconditionFailed":
+                return False
+            raise
+    return True
+
+
+def remove_object(address: S3Address) -> None:
+    """Remove an object; one that is absent is no error.
+
+    Raises:
+        OutputError: S3 cannot be reached or refuses.
+    """
+    with _explaining(address, OutputError):
+        s3_client.client(attempts=_ATTEMPTS).delete_object(Bucket=address.bucket, Key=address.key)
+
+
+class S3Object(NamedTuple):
+    """One line of a listing; ``content_key`` is as the function of that name gives it."""
+
+    key: str
+    size_bytes: int
+    content_key: str
+
+
+def list_objects(
+    prefix: S3Address, *, kind: type[ProjectError] = DataError, recursive: bool = True
+) -> Iterator[S3Object]:
+    """The objects whose keys start with the prefix, in S3's order (by UTF-8 bytes).
+
+    Raises:
+        ProjectError: of this kind: the bucket is missing, S3 cannot be reached or refuses.
+    """
+    pages = s3_client.client(attempts=_ATTEMPTS).get_paginator("list_objects_v2")
+    with _explaining(prefix, kind):
+        for page in pages.paginate(
+            Bucket=prefix.bucket, Prefix=prefix.key, Delimiter="" if recursive else "/"
+        ):
+            for one in page.get("Contents", []):
+                size = one["Size"]
+                yield S3Object(one["Key"], size, f"{size}:{one['ETag'].strip(chr(34))}")
 
 
 def ensure_bucket(url: str) -> None:
@@ -95,8 +156,8 @@ def ensure_bucket(url: str) -> None:
     address = parse_s3(url)
     with _explaining(address, OutputError):
         try:
-            _client().head_bucket(Bucket=address.bucket)
-        except _client().exceptions.ClientError as error:
+            s3_client.client(attempts=_ATTEMPTS).head_bucket(Bucket=address.bucket)
+        except s3_client.client(attempts=_ATTEMPTS).exceptions.ClientError as error:
             # a role may write objects without the right to ask for the bucket: let the upload decide
             if _code(error) not in {"403", "AccessDenied"}:
                 raise
@@ -121,7 +182,7 @@ def upload_folder(folder: str | Path, s3_url: str, last: str = "bundle.json") ->
     files.sort(key=lambda path: path == root / last)
     prefix = f"{address.key}/" if address.key else ""
     with _explaining(address, OutputError):
-        client = _client()
+        client = s3_client.client(attempts=_ATTEMPTS)
         try:
             client.delete_object(Bucket=address.bucket, Key=prefix + last)
         except client.exceptions.ClientError as error:
@@ -137,7 +198,7 @@ def upload_folder(folder: str | Path, s3_url: str, last: str = "bundle.json") ->
 def _read_object(address: S3Address) -> bytes:
     from botocore.exceptions import HTTPClientError, IncompleteReadError, ResponseStreamingError
 
-    client = _client()
+    client = s3_client.client(attempts=_ATTEMPTS)
     for attempt in range(1, _ATTEMPTS + 1):
         body = client.get_object(Bucket=address.bucket, Key=address.key)["Body"]
         try:  # boto3 retries requests, not bodies that stall or end early
@@ -146,32 +207,6 @@ def _read_object(address: S3Address) -> bytes:
             if attempt == _ATTEMPTS:
                 raise
     raise AssertionError("unreachable")
-
-
-def _client() -> S3Client:
-    # the endpoint is part of the cache's key: tests and long-lived servers may change it
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-    return _make_client(endpoint)
-
-
-@lru_cache(maxsize=4)
-def _make_client(endpoint: str) -> S3Client:
-    boto3 = require("boto3", extra="s3")
-    from botocore.config import Config
-
-    # A dead HTTP_PROXY costs many seconds a request: never through a proxy to this machine. Elsewhere the
-    # environment's proxy (and NO_PROXY) holds, since some networks have no other way out.
-    here = urlsplit(endpoint).hostname in _LOOPBACK
-    config = Config(
-        connect_timeout=5,
-        read_timeout=60,
-        retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
-        max_pool_connections=32,
-        proxies={} if here else None,
-    )
-    # a session of our own: boto3's default one is not safe to build clients from in several threads
-    client: S3Client = boto3.session.Session().client("s3", config=config)
-    return client
 
 
 def _code(error: BaseException) -> str:

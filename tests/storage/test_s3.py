@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
@@ -16,21 +14,7 @@ from hypothesis import strategies as st
 
 from multimodal_search import storage
 from multimodal_search.errors import DataError, MissingDependencyError, OutputError, SettingsError
-from multimodal_search.storage import s3 as s3_module
-
-
-@pytest.fixture(autouse=True)
-def _fresh_clients() -> Iterator[None]:
-    s3_module._make_client.cache_clear()
-    yield
-    s3_module._make_client.cache_clear()
-
-
-@pytest.fixture
-def bucket(s3: str) -> str:
-    name = f"b-{uuid.uuid4().hex[:12]}"
-    client(s3).create_bucket(Bucket=name)
-    return name
+from multimodal_search.storage import s3_client as clients
 
 
 def client(endpoint: str) -> object:
@@ -101,7 +85,7 @@ def test_upload_writes_the_marker_last(
     assert keys(s3, bucket) == whole
 
     # a second upload that breaks off leaves no marker: nobody takes the mixture for a bundle
-    real, done = s3_module._make_client(s3), []
+    real, done = clients.client(), []
 
     class Breaking:
         exceptions, delete_object = real.exceptions, real.delete_object
@@ -112,7 +96,7 @@ def test_upload_writes_the_marker_last(
             done.append(key)
             real.upload_file(file, bucket, key)
 
-    monkeypatch.setattr(s3_module, "_client", Breaking)
+    monkeypatch.setattr(clients, "client", lambda attempts=1: Breaking())
     with pytest.raises(KeyboardInterrupt):
         storage.upload_folder(tmp_path, f"s3://{bucket}/runs/1")
     assert keys(s3, bucket) == whole[1:]
@@ -152,14 +136,14 @@ def test_no_credentials(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_unreachable_endpoint(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # between attempts
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(OutputError, match="cannot be reached, after 4 attempts") as caught:
+    with pytest.raises(OutputError, match="cannot be reached, after 6 attempts") as caught:
         storage.ensure_bucket("s3://any/x")
     assert "AWS_ENDPOINT_URL" in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("answers", "requests"),
-    [(["403 Forbidden"], 1), (["500 Internal Server Error"] * 4, 4)],
+    [(["403 Forbidden"], 1), (["500 Internal Server Error"] * 6, 6)],
     ids=["refused", "broken"],
 )
 def test_refusing_server(s3: str, monkeypatch: pytest.MonkeyPatch, answers: list[str], requests: int) -> None:
@@ -183,11 +167,11 @@ def test_body_that_breaks_off_is_asked_for_again(s3: str, monkeypatch: pytest.Mo
     server = ScriptedServer([cut, cut, whole])
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
     assert storage.read_bytes("s3://any/x") == b"0123456789"
-    server = ScriptedServer([cut] * 4)
+    server = ScriptedServer([cut] * 6)
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
     with pytest.raises(DataError):
         storage.read_bytes("s3://any/x")
-    assert server.served == 4
+    assert server.served == 6
 
 
 def test_without_boto3_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
