@@ -20,11 +20,8 @@ answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # what it prints goes to the log; answers have a channel of their own
 
 from all_clip import load_clip  # noqa: E402
-from clip_retrieval.clip_inference import main as inference  # noqa: E402
-from clip_retrieval.clip_inference import worker  # noqa: E402
+from clip_retrieval.clip_inference.main import main as inference  # noqa: E402
 from clip_retrieval.clip_inference.reader import FilesReader  # noqa: E402
-
-main_module = sys.modules["clip_retrieval.clip_inference.main"]
 
 
 class NoLogger:
@@ -68,7 +65,7 @@ def read(model: str, folder: str, batch_size: int, num_prepro_workers: int) -> d
 def infer(model: str, folder: str, out: str, batch_size: int, num_prepro_workers: int) -> dict[str, Any]:
     """Its whole ``clip-retrieval inference``: listing, reading, mapping, writing."""
     start = time.perf_counter()
-    main_module.main(
+    inference(
         input_dataset=folder,
         output_folder=out,
         batch_size=batch_size,
@@ -90,8 +87,8 @@ def rows(out: str) -> dict[str, Any]:
 
 def main() -> None:
     """Answer orders until the input ends."""
-    sys.modules["clip_retrieval.clip_inference.worker"].LoggerWriter = NoLogger  # type: ignore[attr-defined]
-    main_module.LoggerReader = NoLogger  # type: ignore[attr-defined]
+    for module, logger in (("main", "LoggerReader"), ("worker", "LoggerWriter")):
+        setattr(sys.modules[f"clip_retrieval.clip_inference.{module}"], logger, NoLogger)
     orders = {"load": load, "read": read, "infer": infer, "rows": rows}
     for line in sys.stdin:
         wanted = json.loads(line)

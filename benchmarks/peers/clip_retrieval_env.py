@@ -66,7 +66,8 @@ class Peer:
         Raises:
             SystemExit: the peer failed; its log says why.
         """
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.write(json.dumps({"order": order, **arguments}) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
