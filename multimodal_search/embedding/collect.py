@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from multimodal_search.embedding.given import GivenTable
 from multimodal_search.embedding.images import decode
 from multimodal_search.embedding.pipeline import ROWS_PER_PART, Row, embed_rows, missing_rows
 from multimodal_search.embedding.wanted import Wanted, text_key, wanted_rows
@@ -43,6 +44,7 @@ def collect(
     encoders: Mapping[Modality, FrozenEncoder],
     *,
     features_dir: str | Path,
+    given: Mapping[Modality, GivenTable] | None = None,
     cameras: Sequence[str] = ("CAM_FRONT",),
     batch_size: int = 32,
     num_workers: int = 2,
@@ -57,6 +59,7 @@ def collect(
     Args:
         encoders: which modalities to embed, and with what.
         features_dir: where feature tables are kept; each has its own folder, named by encoder and data.
+        given: tables made before, which are read in place of encoding; what they lack is left out.
         cameras: of ``item.images``, the primary one first; ``("all",)`` for all of them.
         batch_size: inputs a forward pass.
         num_workers: threads that decode images.
@@ -65,7 +68,7 @@ def collect(
         The items that are left, one feature set for each modality that has rows, and all inputs skipped.
 
     Raises:
-        DataError: no item is left.
+        DataError: no item is left, or a given table lacks more than half of the inputs.
         EncoderError: an encoder fails on everything.
         OutputError: the features cannot be written.
     """
@@ -73,14 +76,19 @@ def collect(
     items = source.items()
     failures = list(source.failures)
     located: dict[Modality, _Located] = {}
+    given = given or {}
+    makers: dict[Modality, FrozenEncoder | GivenTable] = {**encoders, **given}
     for modality in (Modality.IMAGE, Modality.TIMESERIES, Modality.TEXT):
-        if modality not in encoders:
+        if modality not in makers:
             continue
-        if modality is Modality.TEXT and len(encoders) > 1:
+        if modality is Modality.TEXT and len(makers) > 1:
             # texts last: those of items without a picture or a signal need no vector
             items, located = _keep_items(items, located)
         wanted = wanted_rows(source, modality, items, cameras, progress=progress)
-        found, failed = _embed(job, wanted, encoders[modality])
+        if modality in given:
+            found, failed = _look_up(source, wanted, given[modality])
+        else:
+            found, failed = _embed(job, wanted, encoders[modality])
         located[modality] = found
         failures += failed
     n_source = len(source.items())
@@ -92,7 +100,7 @@ def collect(
     sets = {}
     for modality, one in located.items():
         if any(one.links):
-            sets[modality] = one.feature_set(encoders[modality])
+            sets[modality] = one.feature_set(makers[modality])
         else:
             _log.warning("no item has a usable %s input: that modality is left out", modality)
     return MomentFeatures(tuple(items), sets, tuple(failures))
@@ -102,11 +110,11 @@ def collect(
 class _Located:
     """Where one modality's rows are: for each item the rows that exist, the primary one first."""
 
-    table: FeatureTable | None
+    table: FeatureTable | GivenTable | None
     row_of: Mapping[str, int]
     links: Sequence[tuple[str, ...]]
 
-    def feature_set(self, encoder: FrozenEncoder) -> FeatureSet:
+    def feature_set(self, maker: FrozenEncoder | GivenTable) -> FeatureSet:
         ids = tuple(dict.fromkeys(one for links in self.links for one in links))
         position = {one: i for i, one in enumerate(ids)}
         counts = [len(links) for links in self.links]
@@ -116,8 +124,8 @@ class _Located:
             ids=ids,
             item_index=np.repeat(np.arange(len(counts), dtype=np.int64), counts),
             row_index=np.array([position[one] for links in self.links for one in links], dtype=np.int64),
-            card=encoder.card,
-            fingerprint=encoder.fingerprint,
+            card=maker.card,
+            fingerprint=maker.fingerprint,
         )
 
 
@@ -173,6 +181,13 @@ def _embed(job: _Job, wanted: Wanted, encoder: FrozenEncoder) -> tuple[_Located,
     row_of = {row.id: int(place) for row, place in zip(rows, places, strict=True) if place >= 0}
     links = [tuple(one for one in item if one in row_of) for item in wanted.links]
     return _Located(table, row_of, links), failures
+
+
+def _look_up(source: Source, wanted: Wanted, given: GivenTable) -> tuple[_Located, list[Failure]]:
+    """Find the wanted rows in a table that was made before."""
+    row_of, failures = given.find(list(wanted.rows.values()), source)
+    links = [tuple(one for one in item if one in row_of) for item in wanted.links]
+    return _Located(given, row_of, links), [*wanted.failures, *failures]
 
 
 def _complete_table(folder: Path, encoder: FrozenEncoder, rows: Sequence[Row]) -> FeatureTable | None:

@@ -103,27 +103,30 @@ class _Parser(argparse.ArgumentParser):
 def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
     flag = flag_name(name)
     text = (field.description or "").replace("%", "%%")
-    if not field.is_required() and field.default is not None and _plain(field) is not bool:
+    if not field.is_required() and field.default not in (None, []) and _plain(field) is not bool:
         text += f" [{_shown(field.default)}]"
     if _plain(field) is bool:
         parser.add_argument(flag, nargs="?", const=True, type=_boolean, metavar="BOOL", dest=name, help=text)
         # hidden: job launchers and people write it, the help need not double
         parser.add_argument(f"--no-{flag[2:]}", action="store_false", dest=name, help=argparse.SUPPRESS)
     elif typing.get_origin(_plain(field)) is list:
+        # a path may hold a comma
+        action, metavar, how = (
+            (_Comma, "NAME", "space or comma separated")
+            if typing.get_args(_plain(field)) == (str,)
+            else ("extend", "PLACE", "space separated, or the flag again")
+        )
         parser.add_argument(
-            flag,
-            nargs="+",
-            action=_Comma,
-            metavar="NAME",
-            dest=name,
-            help=text + " (space or comma separated)",
+            flag, nargs="+", action=action, metavar=metavar, dest=name, help=f"{text} ({how})"
         )
     else:
         choices = (
             typing.get_args(_plain(field)) if typing.get_origin(_plain(field)) is typing.Literal else None
         )
-        metavar = "{" + ",".join(choices) + "}" if choices else _metavar(field)
-        parser.add_argument(flag, dest=name, metavar=metavar, help=text)
+        metavar = "{" + ",".join(map(str, choices)) + "}" if choices else _metavar(field)
+        # pydantic compares a literal's values without converting them
+        kind = type(choices[0]) if choices else str
+        parser.add_argument(flag, dest=name, metavar=metavar, type=kind, help=text)
 
 
 class _Comma(argparse.Action):

@@ -20,8 +20,18 @@ def _folder(value: Any) -> Any:
         raise ValueError("no such user") from error
 
 
+def _place(value: Any) -> Any:
+    """A folder as ``_folder`` reads it, or an ``s3://`` address as it is."""
+    if isinstance(value, str) and value.startswith("s3://"):
+        return value
+    read = _folder(value)
+    return str(read) if isinstance(read, Path) else read
+
+
 Device = Literal["auto", "cpu", "cuda"]
 Folder = Annotated[Path, BeforeValidator(_folder)]
+Place = Annotated[str, BeforeValidator(_place)]
+_FEATURES = "feature tables of 'multimodal-search embed' to read instead of encoding, one a modality"
 
 
 class Settings(BaseModel):
@@ -67,6 +77,7 @@ class EncoderSettings(Settings):
     )
     text_encoder: str | None = Field(None, description="family/model of the text encoder")
     text_weights: str | None = Field(None, description="as --image-weights, for the text encoder")
+    features: list[Place] = Field([], description=_FEATURES)
     features_dir: Folder | None = Field(
         None, description="where feature tables are kept between runs (default: the user's cache folder)"
     )
@@ -119,6 +130,7 @@ class BundleSettings(Settings):
 class EvaluateSettings(BundleSettings, DataSettings):
     """Measure a bundle: on the data it was trained with (its unseen scenes), or on other data."""
 
+    features: list[Place] = Field([], description=_FEATURES)
     features_dir: Folder | None = Field(
         None, description="where feature tables are kept between runs (default: the user's cache folder)"
     )
@@ -231,6 +243,7 @@ class EmbedSettings(DataSettings, S3Settings):
     overwrite: bool = Field(False, description="start again instead of going on from what is there")
     verify: int = Field(0, ge=0, description="compute N random rows again, exactly, and print the difference")
     estimate: bool = Field(False, description="time a few batches and print hours and cost; writes nothing")
+    hourly_price: float = Field(0.0, ge=0, allow_inf_nan=False, description="of this machine, for --estimate")
 
 
 class SampleSettings(Settings):

@@ -15,6 +15,7 @@ from multimodal_search.settings import DataSettings, EvaluateSettings, TrainSett
 from multimodal_search.sources import open_source
 from multimodal_search.splits import Splits
 from multimodal_search.training import prepare
+from multimodal_search.training.given import check_bundle, open_given, own_tables
 from multimodal_search.types import FloatArray, Modality, MomentFeatures
 
 _SOURCES = ("data_dir", "nuscenes_path", "pairs", "use_sample_data")
@@ -23,19 +24,23 @@ _SOURCES = ("data_dir", "nuscenes_path", "pairs", "use_sample_data")
 def evaluate_bundle(settings: EvaluateSettings) -> dict[str, Any]:
     """The content of ``metrics.json`` for a bundle, measured now.
 
-    Without data flags the bundle's own data is read again and its test scenes are measured. With data flags,
-    scenes that the bundle was trained on are left out.
+    Without data flags the bundle's own data (and the tables it was trained from) is read again and its test
+    scenes are measured. With data flags, scenes that the bundle was trained on are left out.
 
     Raises:
         BundleError: no whole bundle; or it does not say where its data is.
-        EncoderError: the encoder at hand is not the one that made the bundle.
+        EncoderError: the encoder at hand, or that of ``--features``, is not the one that made the bundle.
     """
     info = read_bundle_info(settings.bundle)
     device = prepare.resolve_device(settings.device)
     data = _with_data(settings, info)
+    given = open_given(settings.features)
+    check_bundle(given, info, settings.bundle)
+    if data is not settings and not given:
+        given = own_tables(info, settings.bundle)
     source = open_source(data, sample_dir=settings.bundle / "sample_data")
-    encoders = prepare.bundle_encoders(info, device, set(info.encoders), settings.bundle)
-    features = prepare.gather(source, encoders, data)
+    encoders = prepare.bundle_encoders(info, device, set(info.encoders) - set(given), settings.bundle)
+    features = prepare.gather(source, encoders, data, given)
     splits = splits_beside(features, settings.bundle)
     if not splits.test:
         raise BundleError(

@@ -14,6 +14,7 @@ from multimodal_search.projectors.bundle import BundleInfo
 from multimodal_search.settings import EvaluateSettings, TrainSettings
 from multimodal_search.sources.base import Source
 from multimodal_search.storage import default_features_dir
+from multimodal_search.training.given import Given, pair_hint
 from multimodal_search.types import Item, Modality, MomentFeatures
 
 logger = logging.getLogger("multimodal_search")
@@ -44,12 +45,16 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def build_encoders(settings: TrainSettings, source: Source, device: str) -> dict[Modality, FrozenEncoder]:
-    """The image and text encoders for the modalities that the items have.
+def build_encoders(
+    settings: TrainSettings, source: Source, device: str, given: Given | None = None
+) -> dict[Modality, FrozenEncoder]:
+    """The image and text encoders for the modalities that the items have and no given table holds.
 
     Raises:
         EncoderError: unknown encoder, or weights that cannot be reached.
+        DataError: a given table holds what no item has.
     """
+    given = given or {}
     items = source.items()
     present = {
         Modality.IMAGE: any(item.image_path or item.images for item in items),
@@ -60,14 +65,23 @@ def build_encoders(settings: TrainSettings, source: Source, device: str) -> dict
         Modality.IMAGE: (settings.image_encoder, settings.image_weights),
         Modality.TEXT: (settings.text_encoder, settings.text_weights),
     }
+    for modality, table in given.items():
+        if not present[modality]:
+            raise DataError(
+                f"--features gives {modality} features, but no item of this data has one.",
+                where=table.table.folder,
+                remedy="leave that table out, or check the data",
+            )
     built = {}
     for modality, (name, weights) in asked.items():
-        if not present[modality]:
+        if not present[modality] or modality in given:
             continue
         default_name, default_weights = defaults[modality]
         if name is None:
             name, weights = default_name, weights or default_weights
         built[modality] = encoder_registry.build(name, modality, weights, device)
+    if Modality.IMAGE in given and Modality.TEXT in built and settings.text_encoder is None:
+        pair_hint(given, built[Modality.TEXT].card.space)
     return built
 
 
@@ -127,12 +141,18 @@ def bundle_encoders(
     return built
 
 
-def gather(source: Source, encoders: Encoders, settings: TrainSettings | EvaluateSettings) -> MomentFeatures:
-    """Every input through its encoder, once; what is in the table already is only read."""
+def gather(
+    source: Source,
+    encoders: Encoders,
+    settings: TrainSettings | EvaluateSettings,
+    given: Given | None = None,
+) -> MomentFeatures:
+    """Every input through its encoder, once; what is in a table already is only read."""
     return collect(
         source,
         encoders,
         features_dir=Path(settings.features_dir) if settings.features_dir else default_features_dir(),
+        given=given,
         cameras=tuple(settings.cameras),
         batch_size=settings.encode_batch_size,
         num_workers=settings.num_workers,

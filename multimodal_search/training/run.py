@@ -30,6 +30,7 @@ from multimodal_search.splits import Splits, make_splits
 from multimodal_search.training import prepare
 from multimodal_search.training.evaluation import project_with, splits_beside
 from multimodal_search.training.fit import FitResult, fit, untrained
+from multimodal_search.training.given import Given, check_asked, check_bundle, entries, open_given
 from multimodal_search.training.selection import choose_series_encoder
 from multimodal_search.training.trainer import check_trainer_options
 from multimodal_search.types import FeatureSet, Modality, MomentFeatures
@@ -70,10 +71,12 @@ def run(settings: TrainSettings) -> Path:
         storage.ensure_bucket(settings.s3_output)
     device = prepare.resolve_device(settings.device)
     prior = _prior_bundle(settings, output)
+    given = open_given(settings.features)
+    check_asked(given, settings)
 
     source = _open(settings, output / "sample_data")
     logger.info("data      %s", prepare.describe(source, source.items()))
-    gathered = _gather(settings, source, device, prior)
+    gathered = _gather(settings, source, device, prior, given)
     splits = _splits(settings, source, gathered.features, prior, output)
     logger.info(
         "splits    %d training, %d choosing, %d unseen scenes (%s)",
@@ -90,7 +93,7 @@ def run(settings: TrainSettings) -> Path:
         seed=settings.seed,
         statistics=gathered.statistics,
     )
-    info = _info(source, features, gathered.encoders, result)
+    info = _info(source, features, gathered.encoders, result, given)
     write_bundle(
         BundleContents(
             info=info,
@@ -145,20 +148,25 @@ def _prior_bundle(settings: TrainSettings, output: Path) -> BundleInfo | None:
     return info
 
 
-def _gather(settings: TrainSettings, source: Source, device: str, prior: BundleInfo | None) -> Gathered:
+def _gather(
+    settings: TrainSettings, source: Source, device: str, prior: BundleInfo | None, given: Given
+) -> Gathered:
     """Features of all modalities; of the signal encoders the one that cross-validation prefers."""
     if prior is not None:
         wanted = {Modality.IMAGE, Modality.TEXT} | (
             {Modality.TIMESERIES} if settings.include_timeseries else set()
         )
-        encoders = prepare.bundle_encoders(prior, device, wanted, settings.output_dir or Path("output"))
-        return Gathered(prepare.gather(source, encoders, settings), prior.encoders)
-    encoders = prepare.build_encoders(settings, source, device)
+        output = settings.output_dir or Path("output")
+        check_bundle(given, prior, output)
+        encoders = prepare.bundle_encoders(prior, device, wanted - set(given), output)
+        return Gathered(prepare.gather(source, encoders, settings, given), prior.encoders)
+    encoders = prepare.build_encoders(settings, source, device, given)
+    known = {**_entries(encoders), **entries(given)}
     if not settings.include_timeseries:
-        return Gathered(prepare.gather(source, encoders, settings), _entries(encoders))
+        return Gathered(prepare.gather(source, encoders, settings, given), known)
     candidates = prepare.build_series_encoders(source, device)
     gathered = {
-        name: prepare.gather(source, {**encoders, Modality.TIMESERIES: encoder}, settings)
+        name: prepare.gather(source, {**encoders, Modality.TIMESERIES: encoder}, settings, given)
         for name, encoder in candidates.items()
     }
     first = next(iter(gathered.values()))
@@ -168,7 +176,7 @@ def _gather(settings: TrainSettings, source: Source, device: str, prior: BundleI
     logger.info("signals   %s%s", name, f" (held-out MRR: {told})" if told else "")
     return Gathered(
         gathered[name],
-        _entries({**encoders, Modality.TIMESERIES: candidates[name]}),
+        {**known, **_entries({Modality.TIMESERIES: candidates[name]})},
         first.sets.get(Modality.TIMESERIES),
         {"signal encoder": name, **({"signal encoder, held-out MRR": scores} if scores else {})},
     )
@@ -223,7 +231,11 @@ def _with_heads(features: MomentFeatures, result: FitResult) -> MomentFeatures:
 
 
 def _info(
-    source: Source, features: MomentFeatures, encoders: Mapping[Modality, BundleEncoder], result: FitResult
+    source: Source,
+    features: MomentFeatures,
+    encoders: Mapping[Modality, BundleEncoder],
+    result: FitResult,
+    given: Given,
 ) -> BundleInfo:
     """What ``bundle.json`` says; heads whose modality this data lacks keep their encoder's entry."""
     licence = source.licence or "unknown"
@@ -236,6 +248,8 @@ def _info(
         "modalities": [modality.value for modality in features.sets],
         "licence": licence,
     }
+    if given:  # for people, and for measuring the bundle again
+        data["features"] = [one.place for one in given.values()]
     return BundleInfo(
         encoders={modality: one for modality, one in encoders.items() if modality in result.projectors},
         heads={modality: projector.spec for modality, projector in result.projectors.items()},

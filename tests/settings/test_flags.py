@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from multimodal_search.errors import SettingsError
 from multimodal_search.settings import (
+    EmbedSettings,
     EvaluateSettings,
     SampleSettings,
     SearchSettings,
@@ -26,6 +27,7 @@ ALL = {
     "evaluate": EvaluateSettings,
     "search": SearchSettings,
     "sample": SampleSettings,
+    "embed": EmbedSettings,
 }
 
 
@@ -68,6 +70,20 @@ def test_later_sources_win(tmp_path: Path) -> None:
 def test_lists_by_space_and_by_comma() -> None:
     assert train("--cameras", "CAM_FRONT", "CAM_BACK").cameras == ["CAM_FRONT", "CAM_BACK"]
     assert train("--cameras", "CAM_FRONT,CAM_BACK").cameras == ["CAM_FRONT", "CAM_BACK"]
+
+
+def test_a_choice_of_numbers() -> None:
+    settings = parse(EmbedSettings, ["--out", "x", "--grid-size", "7"], prog="", summary="")
+    assert settings.grid_size == 7
+    with pytest.raises(SettingsError, match="--grid-size"):
+        parse(EmbedSettings, ["--out", "x", "--grid-size", "9"], prog="", summary="")
+
+
+def test_feature_tables_by_space_and_by_flag_with_commas_in_their_names() -> None:
+    flags = ["--features", "a,b", "s3://bucket/x", "--features", "c"]
+    assert train(*flags).features == ["a,b", "s3://bucket/x", "c"]
+    assert train("--features", "~/t").features == [str(Path("~/t").expanduser())]
+    assert train().features == []
 
 
 @pytest.mark.parametrize(
@@ -139,6 +155,7 @@ def test_home_is_expanded_wherever_a_folder_is_named(tmp_path: Path, monkeypatch
     ("argv", "words"),
     [
         (["--output-dir", ""], ["--output-dir", "empty"]),
+        (["--features", ""], ["--features", "empty"]),
         (["--output-dir=~nobody-of-this-name/x"], ["--output-dir", "no such user"]),
         (["--s3-output", ""], ["--s3-output"]),
         (["--learning-rate", "inf"], ["--learning-rate", "finite"]),
