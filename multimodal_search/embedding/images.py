@@ -12,12 +12,17 @@ import logging
 import stat
 import warnings
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from multimodal_search.embedding import jpeg
 from multimodal_search.errors import SkipInput
+
+Picture = Image.Image | npt.NDArray[np.uint8]
+"""Upright RGB: as it is in the file, or an array (height, width, 3) that the quick way made."""
 
 MAX_PIXELS = 89_478_485  # where Pillow starts to warn of a decompression bomb: 256 MB of RGB
 _MAX_ASPECT = 200  # resizing the short side to 224 px would make the long side a bomb of its own
@@ -45,20 +50,41 @@ _PILLOW_WARNINGS = r"PIL\."
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
-def decode(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+@overload
+def decode(source: str | Path | bytes, *, max_pixels: int = ..., at_least_px: None = ...) -> Image.Image: ...
+
+
+@overload
+def decode(
+    source: str | Path | bytes, *, max_pixels: int = ..., at_least_px: tuple[int, int] | None
+) -> Picture: ...
+
+
+def decode(
+    source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS, at_least_px: tuple[int, int] | None = None
+) -> Picture:
     """One upright RGB picture. Thread-safe; leaves Pillow's own limits alone and does not rely on them.
 
     Args:
         source: a file, or a file's content (for example read from ``s3://``).
         max_pixels: a larger picture is taken for a decompression bomb, from its header.
+        at_least_px: (height, width) that is enough: a faultless upright JPEG in gray or RGB comes as an
+            array, at a half, a quarter or an eighth of its size where that still covers it. Any other file
+            comes as without.
 
     Raises:
         SkipInput: missing, unreadable, truncated, not an image, zero-sized, a bomb; the reason says which.
     """
     _quiet_warnings()
     try:
+        if at_least_px is not None and not isinstance(source, bytes):
+            source = _read(source)
         with Image.open(_opened(source), formats=_known_formats()) as image:
             _check_size(image.size, max_pixels)
+            if at_least_px is not None and isinstance(source, bytes) and _quick(image):
+                pixels = jpeg.reduced(source, (image.height, image.width), at_least_px)
+                if pixels is not None:
+                    return pixels
             image.load()
             return _rgb(_upright(image))
     except SkipInput:
@@ -67,17 +93,30 @@ def decode(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image
         raise SkipInput(_reason(error, source)) from error
 
 
+def _quick(image: Image.Image) -> bool:
+    return image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L") and _turned(image) is None
+
+
 def _opened(source: str | Path | bytes) -> str | Path | io.BytesIO:
     if isinstance(source, bytes):
         if not source:
             raise SkipInput("the file is empty (0 bytes)")
         return io.BytesIO(source)
-    status = Path(source).stat()
+    _check_file(Path(source))
+    return source
+
+
+def _read(source: str | Path) -> bytes:
+    _check_file(Path(source))
+    return Path(source).read_bytes()
+
+
+def _check_file(path: Path) -> None:
+    status = path.stat()
     if not stat.S_ISREG(status.st_mode):  # a pipe would wait for ever
         raise SkipInput("not a regular file")
     if status.st_size == 0:
         raise SkipInput("the file is empty (0 bytes)")
-    return source
 
 
 def _known_formats() -> list[str]:
@@ -107,12 +146,17 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    method = _turned(image)
+    return image if method is None else image.transpose(method)
+
+
+def _turned(image: Image.Image) -> Image.Transpose | None:
+    """How to turn it upright; None where it is."""
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG)
     except Exception:  # damaged EXIF: the pixels are still good
-        return image
-    method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return image if method is None else image.transpose(method)
+        return None
+    return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
 
 
 def _rgb(image: Image.Image) -> Image.Image:
