@@ -1,5 +1,6 @@
 """Files: written whole, read from local paths and ``s3://`` alike."""
 
+from multimodal_search.storage.addresses import S3Address, is_s3, parse_s3
 from multimodal_search.storage.local import (
     default_features_dir,
     ensure_writable_folder,
@@ -11,12 +12,12 @@ from multimodal_search.storage.local import (
 )
 from multimodal_search.storage.options import S3Options
 from multimodal_search.storage.s3 import (
-    S3Address,
+    S3Object,
     content_key,
     ensure_bucket,
-    is_s3,
-    parse_s3,
+    list_objects,
     read_bytes,
+    read_object,
     upload_folder,
 )
 from multimodal_search.storage.s3_client import configure_s3, current_s3
@@ -26,6 +27,7 @@ from multimodal_search.storage.stores import LocalStore, S3Store, open_store
 __all__ = [
     "LocalStore",
     "S3Address",
+    "S3Object",
     "S3Options",
     "S3Store",
     "Store",
@@ -37,10 +39,12 @@ __all__ = [
     "ensure_writable_folder",
     "fsync_folder",
     "is_s3",
+    "list_objects",
     "open_store",
     "output_error",
     "parse_s3",
     "read_bytes",
+    "read_object",
     "remove_leftovers",
     "upload_folder",
     "write_atomically",

@@ -17,6 +17,7 @@ class S3Options:
         use_proxy: False ignores the environment's proxies too.
         http_proxy: for ``http://`` endpoints; None follows the environment.
         https_proxy: for ``https://`` endpoints; None follows the environment.
+        outage_seconds: how long a running job waits for an S3 that has gone away altogether.
     """
 
     endpoint_url: str | None = None
@@ -26,3 +27,4 @@ class S3Options:
     use_proxy: bool = True
     http_proxy: str | None = None
     https_proxy: str | None = None
+    outage_seconds: float = 600.0

@@ -1,56 +1,67 @@
-"""``s3://`` addresses: reading objects and uploading folders with boto3, which is imported on first use."""
+"""S3's objects: read, written, listed, and folders copied there."""
 
 from __future__ import annotations
 
-import contextlib
+import io
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from multimodal_search.errors import DataError, OutputError, ProjectError, SettingsError, require
+from multimodal_search.errors import DataError, OutputError, ProjectError, SkipInput
 from multimodal_search.storage import s3_client
+from multimodal_search.storage.addresses import S3Address, is_s3, parse_object, parse_s3
+from multimodal_search.storage.s3_client import current_s3
+from multimodal_search.storage.s3_errors import error_code, explaining
+from multimodal_search.storage.s3_requests import insist
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 _log = logging.getLogger(__name__)
-
-_ATTEMPTS = 6
-_MISSING = {"NoSuchBucket", "NoSuchKey", "404", "NotFound"}
+_WHOLE_PUT_BYTES = 64 << 20  # larger objects go up in pieces; S3 takes 5 GB at once
 
 
-class S3Address(NamedTuple):
-    """A bucket and a key (or a prefix, without slashes at its ends)."""
+class S3Object(NamedTuple):
+    """One line of a listing; ``content_key`` is as the function of that name gives it."""
 
-    bucket: str
     key: str
-
-    def __str__(self) -> str:
-        return f"s3://{self.bucket}/{self.key}"
-
-
-def is_s3(path: str | Path) -> bool:
-    """Whether this is an ``s3://`` address."""
-    return isinstance(path, str) and path.startswith("s3://")
+    size_bytes: int
+    content_key: str
 
 
-def parse_s3(url: str) -> S3Address:
-    """Split ``s3://bucket/some/key``.
+def read_object(url: str, *, max_bytes: int | None = None) -> tuple[bytes, str]:
+    """The content of one object of many, and its content key. Waits while S3 is away; for reading threads.
+
+    Args:
+        url: ``s3://bucket/key``.
+        max_bytes: a larger object is skipped, unread.
 
     Raises:
-        SettingsError: it is no such address, or names no bucket.
+        FileNotFoundError: there is no such object.
+        SkipInput: it is refused or too large; or (``again``) it did not come in ``retries + 1`` attempts.
+        DataError: the bucket is missing, credentials are absent or refused, or S3 has been away for
+            ``outage_seconds``.
+        MissingDependencyError: boto3 is not installed.
     """
-    # by hand: a URL parser would cut keys at '?' and '#', which S3 allows
-    if is_s3(url):
-        bucket, _, key = url.removeprefix("s3://").partition("/")
-        if bucket and not set(bucket) & set(" \\:@"):
-            return S3Address(bucket, key.strip("/"))
-    raise SettingsError(
-        f"{url!r} is not an S3 address.",
-        remedy="write it as s3://bucket/prefix, for example s3://my-data/run-1",
-    )
+    address = parse_object(url)
+
+    def get(client: S3Client) -> tuple[bytes, str]:
+        answer = client.get_object(Bucket=address.bucket, Key=address.key)
+        size_bytes = answer["ContentLength"]
+        if max_bytes is not None and size_bytes > max_bytes:
+            answer["Body"].close()
+            raise SkipInput(f"too large: {size_bytes / 1e9:.1f} GB")
+        return answer["Body"].read(), _content_key(answer)
+
+    if not address.key:
+        raise SkipInput("the address names no object")
+    with explaining(address, DataError, one_input=True):
+        return insist(get, address.bucket, patient=True)
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """The content of a local file or of an ``s3://`` object.
+    """The content of a local file or of an ``s3://`` object, for somebody who waits for it.
 
     Raises:
         FileNotFoundError: there is no such file or object.
@@ -59,9 +70,22 @@ def read_bytes(path: str | Path) -> bytes:
     """
     if not is_s3(path):
         return Path(path).read_bytes()
-    address = parse_s3(str(path))
-    with _explaining(address, DataError):
-        return _read_object(address)
+    return read_whole(parse_object(str(path)), patient=False)
+
+
+def read_whole(address: S3Address, *, patient: bool = True) -> bytes:
+    """The content of an object.
+
+    Raises:
+        FileNotFoundError: there is no such object.
+        DataError: S3 cannot be reached or refuses.
+    """
+    with explaining(address, DataError):
+        return insist(
+            lambda client: client.get_object(Bucket=address.bucket, Key=address.key)["Body"].read(),
+            address.bucket,
+            patient=patient,
+        )
 
 
 def content_key(path: str | Path) -> str:
@@ -74,41 +98,105 @@ def content_key(path: str | Path) -> str:
     if not is_s3(path):
         status = Path(path).stat()
         return f"{status.st_size}:{status.st_mtime_ns}"
-    address = parse_s3(str(path))
-    with _explaining(address, DataError):
-        head = s3_client.client(attempts=_ATTEMPTS).head_object(Bucket=address.bucket, Key=address.key)
-    return f"{head['ContentLength']}:{head['ETag'].strip(chr(34))}"
+    address = parse_object(str(path))
+    with explaining(address, DataError):
+        return _content_key(
+            insist(lambda client: client.head_object(Bucket=address.bucket, Key=address.key), address.bucket)
+        )
 
 
-def read_whole(address: S3Address) -> bytes:
-    """The content of an object.
+def _content_key(answer: Any) -> str:
+    return f"{answer['ContentLength']}:{answer.get('ETag', '').strip(chr(34))}"
+
+
+def list_objects(
+    prefix: S3Address, *, kind: type[ProjectError] = DataError, recursive: bool = True
+) -> Iterator[S3Object]:
+    """The objects whose keys start with the prefix, in S3's order (by UTF-8 bytes), a page at a time.
+
+    Fails at once where S3 is away at the beginning; waits where it goes away later.
 
     Raises:
-        FileNotFoundError: there is no such object.
-        DataError: S3 cannot be reached or refuses.
+        ProjectError: of this kind: the bucket is missing, S3 cannot be reached or refuses.
     """
-    with _explaining(address, DataError):
-        return _read_object(address)
+    asked: dict[str, Any] = {"Bucket": prefix.bucket, "Prefix": prefix.key}
+    if not recursive:
+        asked["Delimiter"] = "/"
+    patient = False
+    while True:
+        with explaining(prefix, kind):
+            page = insist(lambda client: client.list_objects_v2(**asked), prefix.bucket, patient=patient)
+        for one in page.get("Contents", []):
+            tag = one.get("ETag", "").strip('"')
+            yield S3Object(one["Key"], one["Size"], f"{one['Size']}:{tag}")
+        if not page.get("IsTruncated"):
+            return
+        asked["ContinuationToken"] = page["NextContinuationToken"]
+        patient = True
+
+
+def ensure_bucket(url: str, *, kind: type[ProjectError] = OutputError) -> None:
+    """Find out before any long work that the bucket is there and somebody may ask for it.
+
+    Raises:
+        ProjectError: of this kind: the bucket is missing, credentials are absent or refused, or the endpoint
+            cannot be reached.
+    """
+    address = parse_s3(url)
+
+    def ask(client: S3Client) -> None:
+        try:  # HEAD would not say what is wrong with the credentials
+            client.list_objects_v2(Bucket=address.bucket, Prefix=address.key, MaxKeys=1)
+        except client.exceptions.ClientError as error:
+            # a role may use objects without the right to list them: let the work decide
+            if error_code(error) not in {"403", "AccessDenied"}:
+                raise
+
+    with explaining(address, kind):
+        insist(ask, address.bucket)
 
 
 def write_object(address: S3Address, content: bytes | memoryview, *, only_new: bool = False) -> bool:
-    """Write an object; with ``only_new``, False where there is one already.
+    """Write an object, waiting while S3 is away; with ``only_new``, False where there is one already.
 
     Raises:
-        OutputError: S3 cannot be reached or refuses.
+        OutputError: the bucket is missing, S3 refuses, or it has been away for ``outage_seconds``.
     """
-    with _explaining(address, OutputError):
-        client = s3_client.client(attempts=_ATTEMPTS)
-        if not only_new:
-            client.put_object(Bucket=address.bucket, Key=address.key, Body=bytes(content))
-            return True
+    condition: Any = {"IfNoneMatch": "*"} if only_new else {}
+
+    def put(client: S3Client) -> bool:
         try:
-            client.put_object(Bucket=address.bucket, Key=address.key, Body=bytes(content), IfNoneMatch="*")
+            client.put_object(Bucket=address.bucket, Key=address.key, Body=bytes(content), **condition)
         except client.exceptions.ClientError as error:
-            if _code(error) == "PreconditionFailed":
+            if only_new and error_code(error) == "PreconditionFailed":
                 return False
             raise
-    return True
+        return True
+
+    def put_in_pieces(client: S3Client) -> bool:
+        client.upload_fileobj(io.BytesIO(content), address.bucket, address.key)
+        return True
+
+    large = len(content) > _WHOLE_PUT_BYTES and not only_new
+    with explaining(address, OutputError):
+        if large:
+            return insist(put_in_pieces, address.bucket, patient=True, attempts=_attempts())
+        return insist(put, address.bucket, patient=True)
+
+
+def write_file(address: S3Address, path: Path) -> None:
+    """Copy a local file of any size to an object, waiting while S3 is away.
+
+    Raises:
+        OutputError: the bucket is missing, S3 refuses, or it has been away for ``outage_seconds``.
+    """
+    with explaining(address, OutputError):
+        insist(
+            lambda client: client.upload_file(str(path), address.bucket, address.key),
+            address.bucket,
+            patient=True,
+            attempts=_attempts(),
+        )
 
 
 def remove_object(address: S3Address) -> None:
@@ -117,50 +205,12 @@ def remove_object(address: S3Address) -> None:
     Raises:
         OutputError: S3 cannot be reached or refuses.
     """
-    with _explaining(address, OutputError):
-        s3_client.client(attempts=_ATTEMPTS).delete_object(Bucket=address.bucket, Key=address.key)
-
-
-class S3Object(NamedTuple):
-    """One line of a listing; ``content_key`` is as the function of that name gives it."""
-
-    key: str
-    size_bytes: int
-    content_key: str
-
-
-def list_objects(
-    prefix: S3Address, *, kind: type[ProjectError] = DataError, recursive: bool = True
-) -> Iterator[S3Object]:
-    """The objects whose keys start with the prefix, in S3's order (by UTF-8 bytes).
-
-    Raises:
-        ProjectError: of this kind: the bucket is missing, S3 cannot be reached or refuses.
-    """
-    pages = s3_client.client(attempts=_ATTEMPTS).get_paginator("list_objects_v2")
-    with _explaining(prefix, kind):
-        for page in pages.paginate(
-            Bucket=prefix.bucket, Prefix=prefix.key, Delimiter="" if recursive else "/"
-        ):
-            for one in page.get("Contents", []):
-                size = one["Size"]
-                yield S3Object(one["Key"], size, f"{size}:{one['ETag'].strip(chr(34))}")
-
-
-def ensure_bucket(url: str) -> None:
-    """Find out before any long work that the bucket is there and somebody may ask for it.
-
-    Raises:
-        OutputError: the bucket is missing, credentials are absent, or the endpoint cannot be reached.
-    """
-    address = parse_s3(url)
-    with _explaining(address, OutputError):
-        try:
-            s3_client.client(attempts=_ATTEMPTS).head_bucket(Bucket=address.bucket)
-        except s3_client.client(attempts=_ATTEMPTS).exceptions.ClientError as error:
-            # a role may write objects without the right to ask for the bucket: let the upload decide
-            if _code(error) not in {"403", "AccessDenied"}:
-                raise
+    with explaining(address, OutputError):
+        insist(
+            lambda client: client.delete_object(Bucket=address.bucket, Key=address.key),
+            address.bucket,
+            patient=True,
+        )
 
 
 def upload_folder(folder: str | Path, s3_url: str, last: str = "bundle.json") -> int:
@@ -181,12 +231,12 @@ def upload_folder(folder: str | Path, s3_url: str, last: str = "bundle.json") ->
         raise OutputError("There is nothing to upload.", where=root, remedy="train first, then upload")
     files.sort(key=lambda path: path == root / last)
     prefix = f"{address.key}/" if address.key else ""
-    with _explaining(address, OutputError):
-        client = s3_client.client(attempts=_ATTEMPTS)
+    with explaining(address, OutputError):
+        client = s3_client.client(attempts=_attempts())
         try:
             client.delete_object(Bucket=address.bucket, Key=prefix + last)
         except client.exceptions.ClientError as error:
-            if _code(error) != "AccessDenied":
+            if error_code(error) != "AccessDenied":
                 raise
             _log.warning("%s may not be deleted: until the upload ends it tells of the former one", last)
         for path in files:
@@ -195,65 +245,6 @@ def upload_folder(folder: str | Path, s3_url: str, last: str = "bundle.json") ->
     return len(files)
 
 
-def _read_object(address: S3Address) -> bytes:
-    from botocore.exceptions import HTTPClientError, IncompleteReadError, ResponseStreamingError
-
-    client = s3_client.client(attempts=_ATTEMPTS)
-    for attempt in range(1, _ATTEMPTS + 1):
-        body = client.get_object(Bucket=address.bucket, Key=address.key)["Body"]
-        try:  # boto3 retries requests, not bodies that stall or end early
-            return body.read()
-        except (HTTPClientError, IncompleteReadError, ResponseStreamingError):
-            if attempt == _ATTEMPTS:
-                raise
-    raise AssertionError("unreachable")
-
-
-def _code(error: BaseException) -> str:
-    response: dict[str, Any] = getattr(error, "response", None) or {}
-    return str(response.get("Error", {}).get("Code", ""))
-
-
-@contextlib.contextmanager
-def _explaining(address: S3Address, kind: type[ProjectError]) -> Iterator[None]:
-    boto3_exceptions = require("boto3", extra="s3").exceptions
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except boto3_exceptions.S3UploadFailedError as error:
-        cause = error.__cause__ or error.__context__
-        raise _s3_error(cause or error, address, kind) from error
-    except ClientError as error:
-        if kind is DataError and _code(error) in _MISSING - {"NoSuchBucket"}:
-            raise FileNotFoundError(f"no such object: {address}") from error
-        raise _s3_error(error, address, kind) from error
-    except (BotoCoreError, boto3_exceptions.Boto3Error) as error:
-        raise _s3_error(error, address, kind) from error
-
-
-def _s3_error(error: BaseException, address: S3Address, kind: type[ProjectError]) -> ProjectError:
-    from botocore import exceptions as botocore
-
-    code = _code(error)
-    if isinstance(error, botocore.NoCredentialsError | botocore.PartialCredentialsError):
-        what = "No AWS credentials were found."
-        remedy = "run 'aws configure', set AWS_PROFILE, or give the machine a role that may use the bucket"
-    elif code in _MISSING:
-        what = f"The bucket {address.bucket!r} does not exist (or belongs to another region or account)."
-        remedy = "create it, or correct the name"
-    elif code in {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"}:
-        what = f"S3 refuses the request ({code})."
-        remedy = "check the credentials and that they allow s3:GetObject and s3:PutObject on this bucket"
-    elif isinstance(error, botocore.ProxyConnectionError):
-        what = f"The proxy of HTTP_PROXY or HTTPS_PROXY cannot be reached ({error})."
-        remedy = "correct it, or name S3's host in NO_PROXY"
-    elif isinstance(error, botocore.HTTPClientError | botocore.ConnectionError):
-        what = f"S3 cannot be reached, after {_ATTEMPTS} attempts ({error})."
-        remedy = "check the network, the region, and AWS_ENDPOINT_URL where it is set"
-    else:
-        what, remedy = (
-            f"S3 answered with an error: {error}",
-            "check the address, the region and the credentials",
-        )
-    return kind(what, where=address, remedy=remedy)
+def _attempts() -> int:
+    """boto3 sends a large file in pieces, each of which it repeats itself."""
+    return current_s3().retries + 1

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from multimodal_search.errors import DataError, OutputError
 from multimodal_search.storage import s3
+from multimodal_search.storage.addresses import S3Address, is_s3, parse_s3
 from multimodal_search.storage.local import TEMPORARY_SUFFIX, output_error, write_atomically
 from multimodal_search.storage.store import Store
 
@@ -19,12 +21,12 @@ def open_store(url: str | Path) -> Store:
     Raises:
         SettingsError: it starts as an S3 address and is none.
     """
-    if s3.is_s3(url):
-        return S3Store(str(s3.parse_s3(str(url))))
+    if is_s3(url):
+        return S3Store(str(parse_s3(str(url))))
     return LocalStore(str(Path(url).expanduser()))
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, unsafe_hash=True)
 class LocalStore:
     """Files of one folder, which is made when the first one is written."""
 
@@ -39,6 +41,16 @@ class LocalStore:
         path = self._ready(name)
         with write_atomically(path) as file:
             file.write(content)
+
+    def write_file(self, name: str, path: Path) -> None:
+        """Copy a local file of any size.
+
+        Raises:
+            OutputError: the disk is full, or the folder cannot be written to.
+        """
+        target = self._ready(name)
+        with path.open("rb") as source, write_atomically(target) as file:
+            shutil.copyfileobj(source, file, 1 << 20)
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a file that must not be there yet; False where it is: one of several callers gets True.
@@ -114,7 +126,7 @@ class LocalStore:
         return path
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, unsafe_hash=True)
 class S3Store:
     """Objects under one prefix; reached as ``current_s3`` says in the process that asks."""
 
@@ -127,6 +139,14 @@ class S3Store:
             OutputError: the bucket is missing, S3 refuses, or it has not answered for long.
         """
         s3.write_object(self._address(name), content)
+
+    def write_file(self, name: str, path: Path) -> None:
+        """Copy a local file of any size.
+
+        Raises:
+            OutputError: the bucket is missing, S3 refuses, or it has not answered for long.
+        """
+        s3.write_file(self._address(name), path)
 
     def create(self, name: str, content: bytes) -> bool:
         """Write an object that must not be there yet; False where it is: one of several callers gets True.
@@ -172,9 +192,9 @@ class S3Store:
         """
         s3.remove_object(self._address(name))
 
-    def _address(self, name: str) -> s3.S3Address:
-        bucket, prefix = s3.parse_s3(self.url)
-        return s3.S3Address(bucket, f"{prefix}/{name}" if prefix else name)
+    def _address(self, name: str) -> S3Address:
+        bucket, prefix = parse_s3(self.url)
+        return S3Address(bucket, f"{prefix}/{name}" if prefix else name)
 
 
 def _unreadable(error: OSError, path: Path) -> DataError:
