@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,18 +12,23 @@ from multimodal_search.errors import EncoderError, ProjectError, SkipInput
 from multimodal_search.types import FloatArray
 
 
-def encode_isolating(encoder: FrozenEncoder, ready: Sequence[Any]) -> list[FloatArray | str]:
+def encode_isolating(
+    encoder: FrozenEncoder, ready: Sequence[Any], begun: Callable[[], FloatArray] | None = None
+) -> list[FloatArray | SkipInput]:
     """For each input its vector (dim,), or the reason why it has none.
 
     A batch that fails is halved until the input that breaks it is alone; the same brings a batch that is too
     large for the device's memory through.
+
+    Args:
+        begun: collects a forward pass over the whole batch that is under way already.
 
     Raises:
         EncoderError: the encoder's output has another shape than its card says.
     """
     reason: str | None = None
     try:
-        vectors = encoder.embed(ready)
+        vectors = encoder.embed(ready) if begun is None else begun()
     except ProjectError:
         raise
     except SkipInput as skip:
@@ -32,22 +37,34 @@ def encode_isolating(encoder: FrozenEncoder, ready: Sequence[Any]) -> list[Float
         reason = f"the encoder failed: {type(error).__name__}: {error}"
     if reason is not None:  # outside the handler, whose traceback would keep the failed batch's memory
         if len(ready) == 1:
-            return [reason]
+            return [SkipInput(reason)]
         half = len(ready) // 2
         return [*encode_isolating(encoder, ready[:half]), *encode_isolating(encoder, ready[half:])]
-    if vectors.shape != (len(ready), encoder.card.dim):
+    return _checked(encoder, vectors, len(ready))
+
+
+def _checked(encoder: FrozenEncoder, vectors: FloatArray, count: int) -> list[FloatArray | SkipInput]:
+    """One by one, (dim,) or (patches, dim); what is not finite, or a zero without direction, is no vector.
+
+    Raises:
+        EncoderError: the encoder's output has another shape than its card says.
+    """
+    card = encoder.card
+    expected = (count, card.dim) if card.pool != "grid" else (count, *vectors.shape[1:2], card.dim)
+    if vectors.shape != expected:
         raise EncoderError(
-            f"The encoder returned {vectors.shape}, its card says {(len(ready), encoder.card.dim)}.",
-            where=encoder.card.name,
+            f"The encoder returned {vectors.shape}, its card says {expected}.",
+            where=card.name,
             remedy="correct the encoder's card",
         )
-    finite = np.isfinite(vectors).all(axis=1)
+    inner = tuple(range(1, vectors.ndim))
+    finite = np.isfinite(vectors).all(axis=inner)
     # a normalised zero is no direction; a raw signal feature may well be zero
-    void = encoder.card.normalise & ~vectors.any(axis=1)
+    void = card.normalise & ~vectors.any(axis=inner)
     return [
-        "the encoder returned a value that is not finite"
+        SkipInput("the encoder returned a value that is not finite")
         if not ok
-        else "the encoder returned a zero vector"
+        else SkipInput("the encoder returned a zero vector")
         if empty
         else vector
         for vector, ok, empty in zip(vectors, finite, void, strict=True)

@@ -6,19 +6,18 @@ import contextlib
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from multimodal_search.embedding.isolation import encode_isolating
-from multimodal_search.embedding.prefetch import prefetch
+from multimodal_search.embedding.stream import Encoded, Prepared, Seconds, encode_stream
 from multimodal_search.encoders.base import FrozenEncoder
-from multimodal_search.errors import EncoderError, OutputError, ProjectError, SkipInput
+from multimodal_search.errors import EncoderError, OutputError, SkipInput
 from multimodal_search.tables import FeatureTable, TableWriter
 from multimodal_search.types import Failure, FloatArray
 
@@ -48,13 +47,6 @@ class Row:
     def failure(self, reason: str) -> Failure:
         """This row in the list of failures."""
         return Failure(self.item_id, self.path, reason)
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    row: Row
-    ready: Any = None
-    reason: str | None = None
 
 
 def missing_rows(rows: Sequence[Row], table: FeatureTable) -> npt.NDArray[np.bool_]:
@@ -126,21 +118,39 @@ def embed_rows(
     failures = list(failed_before)
     total = sum(len(batch) for part in plan for batch in part)
     if total:
-        with _Run(encoder, writer, failures, part_seconds) as run:
-            jobs = (rows[i] for part in plan for batch in part for i in batch)
-            ahead = batch_size + 2 * num_workers
-            prepared = prefetch(jobs, _preparing(decode, encoder), num_workers=num_workers, ahead=ahead)
-            with contextlib.closing(prepared), _bar(encoder, total, progress) as bar:
-                for part in plan:
-                    for batch in part:
-                        run.encode(prepared, len(batch))
-                        bar.set_postfix(failed=len(failures), refresh=False)
-                        bar.update(len(batch))
-                    run.flush()
-            run.report(num_workers)
+        seconds = Seconds()
+        encoded = encode_stream(
+            ((number, [rows[i] for i in batch]) for number, part in enumerate(plan) for batch in part),
+            encoder,
+            read=_unread,
+            prepare=partial(_prepare, decode=decode, encoder=encoder),
+            num_workers=num_workers,
+            num_threads=1,
+            ahead=batch_size + 2 * num_workers,
+            seconds=seconds,
+        )
+        with (
+            _Run(encoder, writer, failures, part_seconds) as run,
+            contextlib.closing(encoded),
+            _bar(encoder, total, progress) as bar,
+        ):
+            for batch in encoded:
+                run.take(batch)
+                bar.set_postfix(failed=len(failures), refresh=False)
+                bar.update(len(batch.rows))
+            run.flush()
+        _report(seconds, num_workers)
     if total or failures:
         writer.write_failures(failures)
     return failures
+
+
+def _unread(row: Row) -> None:
+    """Sources read and decode in one step."""
+
+
+def _prepare(row: Row, content: None, *, decode: Callable[[Row], Any], encoder: FrozenEncoder) -> Prepared:
+    return Prepared(encoder.preprocess(decode(row)))
 
 
 def _bar(encoder: FrozenEncoder, total: int, progress: bool) -> Any:
@@ -151,20 +161,6 @@ def _bar(encoder: FrozenEncoder, total: int, progress: bool) -> Any:
         disable=not progress,
         mininterval=0.2 if sys.stderr.isatty() else 10.0,  # a log file needs no animation
     )
-
-
-def _preparing(decode: Callable[[Row], Any], encoder: FrozenEncoder) -> Callable[[Row], _Prepared]:
-    def prepare(row: Row) -> _Prepared:
-        try:
-            return _Prepared(row, encoder.preprocess(decode(row)))
-        except SkipInput as skip:
-            return _Prepared(row, reason=skip.reason)
-        except ProjectError:  # a missing package, an unreachable store: no matter of one input
-            raise
-        except Exception as error:
-            return _Prepared(row, reason=f"cannot be prepared: {type(error).__name__}: {error}")
-
-    return prepare
 
 
 class _Run:
@@ -178,10 +174,10 @@ class _Run:
         self._failures = failures
         self._part_seconds = part_seconds
         self._finished: list[tuple[list[Row], FloatArray]] = []
+        self._part = 0
         self._last_part = time.monotonic()
         self._stored = 0
         self._hopeless = 0
-        self._decode_seconds = self._encode_seconds = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -197,21 +193,21 @@ class _Run:
                 self._writer.folder,
             )
 
-    def encode(self, prepared: Iterable[_Prepared], count: int) -> None:
-        """Take ``count`` prepared inputs as one batch."""
-        begin = time.monotonic()
-        batch = list(islice(prepared, count))
-        waited = time.monotonic()
-        usable = [one for one in batch if one.reason is None]
-        self._failures += [one.row.failure(one.reason) for one in batch if one.reason is not None]
-        if usable:
-            known = len(self._failures)
-            self._keep(usable, encode_isolating(self._encoder, [one.ready for one in usable]))
-            self._give_up_if_hopeless(len(self._failures) - known == len(usable))
-        self._decode_seconds += waited - begin
-        self._encode_seconds += time.monotonic() - waited
-        if time.monotonic() - self._last_part > self._part_seconds:
+    def take(self, batch: Encoded[Row]) -> None:
+        """Keep a batch's vectors, list its failures, and write a part when one is complete or overdue."""
+        if batch.tag != self._part or time.monotonic() - self._last_part > self._part_seconds:
             self.flush()
+        self._part = batch.tag
+        rows, vectors = [], []
+        for row, outcome in zip(batch.rows, batch.outcomes, strict=True):
+            if isinstance(outcome, SkipInput):
+                self._failures.append(row.failure(outcome.reason))
+            else:
+                rows.append(row)
+                vectors.append(outcome)
+        if rows:
+            self._finished.append((rows, np.stack(vectors)))  # one step: Ctrl-C may come between any two
+        self._give_up_if_hopeless(batch)
 
     def flush(self) -> None:
         """Write what is finished as a part."""
@@ -223,32 +219,30 @@ class _Run:
             self._finished = []
         self._last_part = time.monotonic()
 
-    def report(self, num_workers: int) -> None:
-        """Say so when decoding, not the model, set the speed."""
-        both = self._decode_seconds + self._encode_seconds
-        if num_workers and both > 10.0 and self._decode_seconds > 0.5 * both:
-            _log.warning(
-                "%.0f %% of the time went into waiting for %d decoding threads: raise --num-workers",
-                100 * self._decode_seconds / both,
-                num_workers,
-            )
-
-    def _keep(self, usable: Sequence[_Prepared], results: Sequence[FloatArray | str]) -> None:
-        rows, vectors = [], []
-        for one, result in zip(usable, results, strict=True):
-            if isinstance(result, str):
-                self._failures.append(one.row.failure(result))
-            else:
-                rows.append(one.row)
-                vectors.append(result)
-        if rows:
-            self._finished.append((rows, np.stack(vectors)))  # one step: Ctrl-C may come between any two
-
-    def _give_up_if_hopeless(self, whole_batch_failed: bool) -> None:
-        self._hopeless = self._hopeless + 1 if whole_batch_failed else 0
+    def _give_up_if_hopeless(self, batch: Encoded[Row]) -> None:
+        if not batch.reached_the_encoder:
+            return
+        failed = all(isinstance(outcome, SkipInput) for outcome in batch.outcomes)
+        self._hopeless = self._hopeless + 1 if failed else 0
         if self._hopeless >= _HOPELESS_BATCHES and not self._stored and not self._finished:
-            raise EncoderError(
-                f"The encoder failed on every one of its first inputs: {self._failures[-1].reason}.",
-                where=self._encoder.card.name,
-                remedy="check the encoder, its weights and its device",
-            )
+            raise hopeless(self._encoder, self._failures[-1].reason)
+
+
+def hopeless(encoder: FrozenEncoder, reason: str) -> EncoderError:
+    """An encoder that fails on whatever it is given is not a matter of the inputs."""
+    return EncoderError(
+        f"The encoder failed on every one of its first inputs: {reason}.",
+        where=encoder.card.name,
+        remedy="check the encoder, its weights and its device",
+    )
+
+
+def _report(seconds: Seconds, num_workers: int) -> None:
+    """Say so when decoding, not the model, set the speed."""
+    both = seconds.waiting_for_input + seconds.model
+    if num_workers and both > 10.0 and seconds.waiting_for_input > 0.5 * both:
+        _log.warning(
+            "%.0f %% of the time went into waiting for %d decoding threads: raise --num-workers",
+            100 * seconds.waiting_for_input / both,
+            num_workers,
+        )

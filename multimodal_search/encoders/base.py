@@ -19,10 +19,12 @@ class FrozenEncoder(ABC):
 
     Attributes:
         precision: of the forward pass: ``fp32``, ``bf16`` or ``fp16``.
+        overlaps: whether ``begin`` returns before the work is done.
     """
 
     card: EncoderCard
     precision: str = "fp32"
+    overlaps: bool = False
 
     @property
     @abstractmethod

@@ -141,7 +141,7 @@ def test_an_encoder_that_always_fails_ends_the_job_early(stub_encoder: Any, embe
 
 def test_wrong_output_shape_is_an_error_not_a_failure(stub_encoder: Any, embed: Any) -> None:
     encoder = stub_encoder()
-    encoder.embed = lambda ready: np.ones((len(ready), 3), np.float32)
+    encoder.encode = lambda ready: np.ones((len(ready), 3), np.float32)
     with pytest.raises(EncoderError, match=r"returned \(4, 3\), its card says \(4, 8\)"):
         embed(encoder, make_rows(8))
 
@@ -163,7 +163,7 @@ def test_a_missing_package_ends_the_job_and_finished_batches_stay(
 def test_ctrl_c_keeps_finished_batches(
     tmp_path: Path, stub_encoder: Any, embed: Any, caplog: pytest.LogCaptureFixture, num_workers: int
 ) -> None:
-    encoder, rows, real = stub_encoder(), make_rows(100), stub_encoder().embed
+    encoder, rows, real = stub_encoder(), make_rows(100), stub_encoder().encode
     calls = 0
 
     def interrupted(ready: list[Any]) -> np.ndarray:
@@ -173,7 +173,7 @@ def test_ctrl_c_keeps_finished_batches(
             signal.raise_signal(signal.SIGINT)
         return real(ready)
 
-    encoder.embed = interrupted
+    encoder.encode = interrupted
     with caplog.at_level(logging.WARNING), pytest.raises(KeyboardInterrupt):
         embed(encoder, rows, num_workers=num_workers)
     assert "12 new rows are kept" in caplog.text
@@ -215,8 +215,8 @@ def test_memory_holds_a_bounded_number_of_decoded_inputs(stub_encoder: Any, embe
         return Picture(row.id)
 
     encoder = stub_encoder()
-    real = encoder.embed
-    encoder.embed = lambda ready: real([str(one) for one in ready])
+    real = encoder.encode
+    encoder.encode = lambda ready: real([str(one) for one in ready])
     embed(encoder, make_rows(400), decode, num_workers=3, batch_size=5, rows_per_part=50)
     assert most <= 5 + (5 + 2 * 3) + 5
 
