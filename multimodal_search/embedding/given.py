@@ -48,19 +48,16 @@ class GivenTable:
 
     Args:
         table: of pooled vectors that one encoder made.
+        place: the address it was opened by; of a table on S3, ``table`` is a local copy.
     """
 
-    def __init__(self, table: FeatureTable) -> None:
+    def __init__(self, table: FeatureTable, place: str) -> None:
         assert table.info.card is not None
         self.table = table
+        self.place = place if is_s3(place) else str(Path(place).resolve())
         self.card: EncoderCard = replace(table.info.card, normalise=True)
         self.fingerprint = table.info.fingerprint
         self._answered: tuple[list[Row], dict[str, int], list[Failure]] = ([], {}, [])
-
-    @property
-    def place(self) -> str:
-        """Where the table is, from whatever folder one asks."""
-        return str(self.table.folder) if is_s3(str(self.table.folder)) else str(self.table.folder.resolve())
 
     def gather(self, rows: IntArray) -> FloatArray:
         """(n, dim) the vectors of these rows, of length 1."""
@@ -94,7 +91,7 @@ class GivenTable:
         used = int((found.places >= 0).sum())
         ways = ", ".join(f"{count} {way}" for way, count in found.ways.items())
         copied = f"; {found.copied} with another time but the same size, as in a copy" if found.copied else ""
-        what = f"{used} of {len(rows)} {kind} are in {self.table.folder} ({self.card.name}"
+        what = f"{used} of {len(rows)} {kind} are in {self.place} ({self.card.name}"
         _log.info("features  %s%s%s)", what, f"; {ways}" if ways else "", copied)
         reasons = Counter(found.reasons)
         absent, changed = reasons[_ABSENT], reasons[_CHANGED]
@@ -107,7 +104,7 @@ class GivenTable:
         )
         message = f"The feature table {lacks} of the {len(rows)} {kind} that this data needs"
         if 2 * (absent + changed) > len(rows):
-            raise DataError(f"{message}.", where=self.table.folder, remedy=self._remedy(found))
+            raise DataError(f"{message}.", where=self.place, remedy=self._remedy(found))
         _log.warning("%s; they are left out. To do: %s", message, self._remedy(found))
 
     def _remedy(self, found: _Found) -> str:
@@ -121,7 +118,7 @@ class GivenTable:
         where = _COMMANDS.get(str(info.source.get("kind")), "(its input)").format(
             root=shlex.quote(str(info.source.get("root", "")))
         )
-        out = shlex.quote(str(self.table.folder))
+        out = shlex.quote(self.place)
         return (
             "run the command that made it again, which adds them: "
             f"multimodal-search embed {where} {encoder} --out {out}"
@@ -166,7 +163,8 @@ def _match(table: FeatureTable, rows: Sequence[Row], source: Source, modality: M
             ways[i] = way
             reasons[i] = failed.get(name, reasons[i])
     if modality is Modality.IMAGE:
-        for i, place in _moved(table, rows, places, reasons).items():
+        left = [i for i in np.flatnonzero(places < 0).tolist() if reasons[i] == _ABSENT]
+        for i, place in _moved(table, rows, left, set(places[places >= 0].tolist())).items():
             places[i], ways[i] = place, MOVED
         copied = _drop_changed(table, keys, places, ways, reasons)
     else:
@@ -207,27 +205,29 @@ def _places(rows: Sequence[Row], source: Source, table: FeatureTable) -> list[st
     return [one(row) for row in rows]
 
 
-def _moved(
-    table: FeatureTable, rows: Sequence[Row], places: IntArray, reasons: Sequence[str | None]
-) -> dict[int, int]:
-    """Wanted rows that are nowhere yet -> the one table row that shares the longest end of their path.
+def _moved(table: FeatureTable, rows: Sequence[Row], left: Sequence[int], used: set[int]) -> dict[int, int]:
+    """Those of ``left`` -> the one unused table row of this size that shares the longest end of their path.
 
-    Left out: what several table rows fit equally well, and table rows that several pictures want.
+    Left out: what several table rows fit equally well, table rows that several pictures want, and, where a
+    size is not known, paths of which the one is not the end of the other.
     """
-    left = [i for i in np.flatnonzero(places < 0).tolist() if reasons[i] == _ABSENT]
     if not left:
         return {}
     parts = {i: PurePosixPath(rows[i].id).parts for i in left}
     wanted = {one[-1] for one in parts.values() if one}
     latest = {one: row for row, one in enumerate(table.ids) if PurePosixPath(one).name in wanted}
-    used = set(places[places >= 0].tolist())
     known: dict[str, list[tuple[tuple[str, ...], int]]] = defaultdict(list)
     for one, row in latest.items():
         if row not in used:
             known[PurePosixPath(one).name].append((PurePosixPath(one).parts, row))
     claims: dict[int, list[int]] = defaultdict(list)
     for i in left:
-        scored = [(_shared(parts[i], other), row) for other, row in known.get(parts[i][-1], ())]
+        scored = []
+        for other, row in known.get(parts[i][-1], ()):
+            count, key, stored = _shared(parts[i], other), rows[i].key, table.keys[row]
+            whole = 1 < count == min(len(parts[i]), len(other))
+            if _same_size(key, stored) if key and stored else whole:
+                scored.append((count, row))
         longest = max((count for count, _ in scored), default=0)
         best = [row for count, row in scored if count == longest]
         if len(best) == 1:
@@ -245,6 +245,10 @@ def _shared(one: Sequence[str], other: Sequence[str]) -> int:
     return count
 
 
+def _same_size(key: str, other: str) -> bool:
+    return key.split(":")[0] == other.split(":")[0]
+
+
 def _drop_changed(
     table: FeatureTable, keys: Sequence[str], places: IntArray, ways: Sequence[str], reasons: list[Any]
 ) -> int:
@@ -256,12 +260,10 @@ def _drop_changed(
     for i in found:
         known = bool(keys[i] and stored[i])
         same = keys[i] == stored[i]
-        if known and not same and not times_hold and keys[i].split(":")[0] == stored[i].split(":")[0]:
+        if known and not same and not times_hold and _same_size(keys[i], stored[i]):
             same = True
             copied += 1
-        if not known:  # a key that nobody knew: the id has to do, and half an id does not
-            same = ways[i] != MOVED
-        if not same:
+        if known and not same:
             places[i] = -1
-            reasons[i] = _CHANGED if known and ways[i] != MOVED else _ABSENT
+            reasons[i] = _ABSENT if ways[i] == MOVED else _CHANGED
     return copied

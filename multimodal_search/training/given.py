@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from multimodal_search import encoders as encoder_registry
 from multimodal_search.embedding.given import GivenTable
 from multimodal_search.errors import BundleError, EncoderError, ProjectError, SettingsError
 from multimodal_search.projectors.bundle import BundleEncoder, BundleInfo
 from multimodal_search.settings import TrainSettings
-from multimodal_search.storage import is_s3
 from multimodal_search.tables import open_table
 from multimodal_search.types import Modality
 
 logger = logging.getLogger("multimodal_search")
 Given = Mapping[Modality, GivenTable]
+_SINGLE_FILES = {".parquet", ".npy", ".hdf5", ".h5"}
 
 
 def open_given(places: Sequence[str]) -> dict[Modality, GivenTable]:
@@ -35,8 +35,7 @@ def open_given(places: Sequence[str]) -> dict[Modality, GivenTable]:
         modality = one.card.modality
         if modality in given:
             raise SettingsError(
-                f"Two tables of {modality} features were given: {given[modality].table.folder} "
-                f"and {one.table.folder}.",
+                f"Two tables of {modality} features were given: {given[modality].place} and {one.place}.",
                 where="--features",
                 remedy="give one a modality; embedding into one folder adds to its table",
             )
@@ -45,9 +44,8 @@ def open_given(places: Sequence[str]) -> dict[Modality, GivenTable]:
 
 
 def _open(place: str) -> GivenTable:
-    parts = f"{place}.parts"
-    if not is_s3(place) and Path(place).is_file() and Path(parts).is_dir():
-        place = parts
+    if PurePosixPath(place).suffix in _SINGLE_FILES:
+        place += ".parts"
     table = open_table(place)
     card = table.info.card
     if card is None:
@@ -69,7 +67,7 @@ def _open(place: str) -> GivenTable:
             where=place,
             remedy="leave it out: signals are encoded while training, in seconds",
         )
-    return GivenTable(table)
+    return GivenTable(table, place)
 
 
 def entries(given: Given) -> dict[Modality, BundleEncoder]:
@@ -97,7 +95,7 @@ def check_asked(given: Given, settings: TrainSettings) -> None:
                 f"--{modality}-encoder asks for {name or one.card.name}"
                 f"{f' ({weights})' if weights else ''}, but the table was made by {one.card.name} "
                 f"({one.card.weights}).",
-                where=one.table.folder,
+                where=one.place,
                 remedy=f"leave --{modality}-encoder and --{modality}-weights out, or embed with that encoder",
             )
 
@@ -116,7 +114,7 @@ def check_bundle(given: Given, info: BundleInfo, bundle: Path) -> None:
                 f"The table was made by {one.card.name} ({one.card.weights}, fingerprint "
                 f"{one.fingerprint[:12]}), the bundle has {its}"
                 f"{f', fingerprint {known.fingerprint[:12]}' if known else ''}.",
-                where=f"{one.table.folder} and {bundle}",
+                where=f"{one.place} and {bundle}",
                 remedy="leave --features out, or give a table of the bundle's own encoder",
             )
 

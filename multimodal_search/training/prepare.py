@@ -69,7 +69,7 @@ def build_encoders(
         if not present[modality]:
             raise DataError(
                 f"--features gives {modality} features, but no item of this data has one.",
-                where=table.table.folder,
+                where=table.place,
                 remedy="leave that table out, or check the data",
             )
     built = {}

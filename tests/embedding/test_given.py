@@ -1,4 +1,4 @@
-"""Rows of a table made before are found by place, by id, by the end of the path, unless the picture changed."""
+"""Rows of a table made before are found by place, id or the end of the path, unless the picture changed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def make_table(tmp_path: Path) -> Make:
             vectors = np.eye(16, dtype=np.float32)[: len(names)] * np.float32(options["scale"])
             writer.add(options["ids"], keys, vectors)
             writer.write_failures(options["failures"])
-        return GivenTable(open_table(tmp_path / "given table"))
+        return GivenTable(open_table(tmp_path / "given table"), str(tmp_path / "given table"))
 
     return make
 
@@ -172,7 +172,8 @@ def test_a_picture_embedded_again_is_used(data: Path, make_table: Make, features
     Image.new("RGB", (50, 6)).save(data / NAMES[0])
     with TableWriter(given.table.folder, given.table.info) as writer:
         writer.add([NAMES[0]], [content_key(data / NAMES[0])], np.eye(16, dtype=np.float32)[[9]])
-    assert rows(features(data, GivenTable(open_table(given.table.folder))))[NAMES[0]] == 9
+    again = GivenTable(open_table(given.table.folder), given.place)
+    assert rows(features(data, again))[NAMES[0]] == 9
 
 
 def test_copies_that_changed_are_told_by_their_size(data: Path, make_table: Make, features: Any) -> None:
@@ -201,6 +202,8 @@ def test_one_row_never_serves_two_pictures_by_the_end_of_their_path(
     expected = {f"images/front/{one}": i for i, one in enumerate(flat)}
     assert rows(features(data, given)) == {**expected, **{name: i for i, name in enumerate(names) if i > 2}}
     shutil.rmtree(given.table.folder)
+    for i in (1, 2, 3):
+        shutil.copy2(data / NAMES[i], data / NAMES[i + 4])  # now back's has front's size, and time
     given = make_table(data, flat, keys=keys[:3], source={"kind": "images", "root": "/gone"})
     with pytest.raises(DataError, match="lacks 8 of the 8"):
         features(data, given)
@@ -211,8 +214,18 @@ def test_keys_that_nobody_knew(data: Path, make_table: Make, features: Any) -> N
     assert len(rows(features(data, given))) == 8
 
 
-def test_half_a_name_without_a_size_is_no_name(data: Path, make_table: Make, features: Any) -> None:
-    given = make_table(data, [f"front/{i}.png" for i in range(4)], keys=[""] * 4, source={})
+def test_a_list_of_paths_with_a_dataset_before_them(data: Path, make_table: Make, features: Any) -> None:
+    names = [f"mini/{name}" for name in NAMES]
+    given = make_table(data, names, keys=[""] * 8, source={"kind": "paths", "root": str(data)})
+    assert rows(features(data, given)) == {name: i for i, name in enumerate(NAMES)}
+
+
+@pytest.mark.parametrize("name", ["{i}.png", "other/front/{i}.png"])
+def test_half_a_name_without_a_size_is_no_name(
+    name: str, data: Path, make_table: Make, features: Any
+) -> None:
+    names = [name.format(i=i) for i in range(4)]
+    given = make_table(data, names, keys=[""] * 4, source={})
     with pytest.raises(DataError, match="lacks 8 of the 8 pictures"):
         features(data, given)
 
