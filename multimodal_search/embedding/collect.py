@@ -16,10 +16,11 @@ import numpy as np
 from multimodal_search.embedding.given import GivenTable
 from multimodal_search.embedding.images import decode
 from multimodal_search.embedding.pipeline import ROWS_PER_PART, Row, embed_rows, missing_rows
-from multimodal_search.embedding.wanted import Wanted, text_key, wanted_rows
+from multimodal_search.embedding.wanted import Wanted, wanted_rows
 from multimodal_search.encoders.base import FrozenEncoder
 from multimodal_search.errors import BundleError, DataError, SkipInput
 from multimodal_search.sources.base import Source
+from multimodal_search.sources.identity import text_key
 from multimodal_search.storage import is_s3, read_bytes
 from multimodal_search.tables import FeatureTable, TableInfo, TableWriter, open_table
 from multimodal_search.types import Failure, FeatureSet, Item, Modality, MomentFeatures

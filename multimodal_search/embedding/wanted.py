@@ -14,6 +14,7 @@ from multimodal_search.embedding.pipeline import Row
 from multimodal_search.embedding.prefetch import prefetch
 from multimodal_search.errors import SkipInput
 from multimodal_search.sources.base import Source
+from multimodal_search.sources.identity import image_paths, text_key
 from multimodal_search.storage import content_key, is_s3
 from multimodal_search.types import Failure, Item, Modality, Series
 
@@ -69,19 +70,6 @@ def wanted_images(source: Source, items: Sequence[Item], cameras: Sequence[str])
     return wanted
 
 
-def image_paths(item: Item, cameras: Sequence[str]) -> list[str]:
-    """The pictures of an item that the chosen cameras took, in the order of ``cameras``.
-
-    ``("all",)`` takes every camera, the primary picture first. An item that names no camera has one picture.
-    """
-    if not item.images:
-        return [item.image_path] if item.image_path else []
-    if "all" in cameras:
-        primary = [path for path in item.images.values() if path == item.image_path]
-        return [*primary, *item.images.values()]
-    return [item.images[camera] for camera in cameras if camera in item.images]
-
-
 def _image_key(source: Source, path: str) -> str | SkipInput:
     try:
         return content_key(path if is_s3(path) else source.image_file(path))
@@ -117,8 +105,3 @@ def series_key(series: Series) -> str:
         digest.update(repr(array.shape).encode())
         digest.update(np.ascontiguousarray(array, dtype=np.float64).tobytes())
     return digest.hexdigest()[:32]
-
-
-def text_key(text: str) -> str:
-    """A hash of a text."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

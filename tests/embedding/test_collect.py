@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from multimodal_search.embedding.collect import collect, table_folder
-from multimodal_search.embedding.wanted import image_paths, series_key
+from multimodal_search.embedding.wanted import series_key
 from multimodal_search.errors import DataError
+from multimodal_search.sources.identity import image_paths
 from multimodal_search.tables import open_table
 from multimodal_search.types import Failure, Item, Modality, MomentFeatures, Series
 

@@ -15,13 +15,16 @@ class Inputs(Protocol):
         kind: ``images``, ``paths``, ``prefix``, ``views``, ``texts``, or a source's kind.
         root: what ids are relative to, a folder or an ``s3://`` address; ``train --features`` needs it.
         modality: what they are.
-        failures: inputs that cannot even be listed (a folder without permission), found while iterating.
     """
 
     kind: str
     root: str
     modality: Modality
-    failures: list[Failure]
+
+    @property
+    def failures(self) -> list[Failure]:
+        """Inputs that cannot even be listed, such as a folder without permission; found while iterating."""
+        ...
 
     @property
     def count(self) -> int | None:
