@@ -80,8 +80,8 @@ class Session(Protocol):
         """Do all tasks and pass on every report, in the order they come.
 
         Tasks are taken from the iterable as workers need them, so that it may be endless. A task whose worker
-        dies is done again by another one. A task that has killed ``attempts`` workers is handed to ``rescue``,
-        which returns a task to do in its place (once), or None.
+        dies is done again by another one. A task that has killed ``attempts`` workers is handed to
+        ``rescue``, which returns a task to do in its place (once), or None.
 
         Raises:
             ProjectError: a worker raised it; or a task kills its workers and nothing rescued it.
