@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -115,7 +115,7 @@ class GivenTable:
                 f"command, {encoder} --out DIR; or leave --features out"
             )
         info = self.table.info
-        where = _COMMANDS.get(str(info.source.get("kind")), "(its input)").format(
+        where = _COMMANDS.get(str(info.source.get("kind")), "<the same input>").format(
             root=shlex.quote(str(info.source.get("root", "")))
         )
         out = shlex.quote(self.place)
@@ -164,7 +164,8 @@ def _match(table: FeatureTable, rows: Sequence[Row], source: Source, modality: M
             reasons[i] = failed.get(name, reasons[i])
     if modality is Modality.IMAGE:
         left = [i for i in np.flatnonzero(places < 0).tolist() if reasons[i] == _ABSENT]
-        for i, place in _moved(table, rows, left, set(places[places >= 0].tolist())).items():
+        wanted = {i: (names[PLACE][i] or rows[i].id, keys[i]) for i in left}
+        for i, place in _moved(table, wanted, set(places[places >= 0].tolist())).items():
             places[i], ways[i] = place, MOVED
         copied = _drop_changed(table, keys, places, ways, reasons)
     else:
@@ -205,15 +206,15 @@ def _places(rows: Sequence[Row], source: Source, table: FeatureTable) -> list[st
     return [one(row) for row in rows]
 
 
-def _moved(table: FeatureTable, rows: Sequence[Row], left: Sequence[int], used: set[int]) -> dict[int, int]:
-    """Those of ``left`` -> the one unused table row of this size that shares the longest end of their path.
+def _moved(table: FeatureTable, left: Mapping[int, tuple[str, str]], used: set[int]) -> dict[int, int]:
+    """(path, key) -> the one unused table row of this size that shares the longest end of the path.
 
     Left out: what several table rows fit equally well, table rows that several pictures want, and, where a
     size is not known, paths of which the one is not the end of the other.
     """
     if not left:
         return {}
-    parts = {i: PurePosixPath(rows[i].id).parts for i in left}
+    parts = {i: PurePosixPath(path).parts for i, (path, _) in left.items()}
     wanted = {one[-1] for one in parts.values() if one}
     latest = {one: row for row, one in enumerate(table.ids) if PurePosixPath(one).name in wanted}
     known: dict[str, list[tuple[tuple[str, ...], int]]] = defaultdict(list)
@@ -221,10 +222,10 @@ def _moved(table: FeatureTable, rows: Sequence[Row], left: Sequence[int], used: 
         if row not in used:
             known[PurePosixPath(one).name].append((PurePosixPath(one).parts, row))
     claims: dict[int, list[int]] = defaultdict(list)
-    for i in left:
+    for i, (_, key) in left.items():
         scored = []
         for other, row in known.get(parts[i][-1], ()):
-            count, key, stored = _shared(parts[i], other), rows[i].key, table.keys[row]
+            count, stored = _shared(parts[i], other), table.keys[row]
             whole = 1 < count == min(len(parts[i]), len(other))
             if _same_size(key, stored) if key and stored else whole:
                 scored.append((count, row))

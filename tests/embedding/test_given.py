@@ -309,6 +309,18 @@ def test_pictures_in_s3_by_their_address(
     assert rows(found) == {"s3://bucket/data/a#1.png": 0}
 
 
+def test_paths_in_a_bucket_with_a_dataset_before_them(
+    make_table: Make, stub_source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--path-file --storage s3 --dataset NAME: no key is known, and the bucket is no part of the id."""
+    monkeypatch.setattr("multimodal_search.embedding.wanted.content_key", lambda path: "7:tag")
+    names = ["mini/x/a.png", "mini/x/b.png"]
+    given = make_table(tmp_path, names, keys=["", ""], source={"kind": "paths", "root": "s3://bucket"})
+    items = [Item(name, name, image_path=f"s3://bucket/x/{name}.png") for name in "ab"]
+    found = collect(stub_source(tmp_path, items), {}, features_dir=tmp_path, given={Modality.IMAGE: given})
+    assert rows(found) == {"s3://bucket/x/a.png": 0, "s3://bucket/x/b.png": 1}
+
+
 def test_texts_come_live_beside_given_pictures(
     data: Path, make_table: Make, stub_source: Any, stub_encoder: Any, tmp_path: Path
 ) -> None:
