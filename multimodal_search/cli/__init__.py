@@ -12,6 +12,7 @@ from multimodal_search.errors import OutputError, ProjectError, SettingsError, n
 
 COMMANDS = {
     "train": "driving data in, a trained and measured search bundle out",
+    "embed": "images or texts in, features out: folders, path lists, S3; resumes, loses nothing",
     "evaluate": "measure a bundle on scenes it has not seen",
     "search": "find moments by words, a picture or a signal",
     "sample": "write the procedural sample world: extracted, nuscenes or pairs",
