@@ -1,15 +1,21 @@
 """The feature table: a folder of vectors with ids, written part by part, read by memory map."""
 
 from multimodal_search.tables.format import PartInfo, TableInfo, part_name
-from multimodal_search.tables.reader import FeatureTable, open_table
+from multimodal_search.tables.opening import open_table
+from multimodal_search.tables.parts import PartFailure, write_planned_part
+from multimodal_search.tables.planned import PlannedTable
+from multimodal_search.tables.reader import FeatureTable
 from multimodal_search.tables.writer import TableWriter, write_table
 
 __all__ = [
     "FeatureTable",
+    "PartFailure",
     "PartInfo",
+    "PlannedTable",
     "TableInfo",
     "TableWriter",
     "open_table",
     "part_name",
+    "write_planned_part",
     "write_table",
 ]

@@ -1,39 +1,40 @@
-"""The files of a feature table.
+"""What a feature table consists of: names of its files, what all rows share, what is known of a part.
 
 ::
 
-    part-<hash>.npy       (rows, dim) float32 or float16
-    part-<hash>.parquet   id, key and metadata columns of the same rows; renamed into place after the .npy
-    manifest.json         encoder, fingerprint, dim, dtype, and the whole parts with sizes and checksums
-    failures.jsonl        inputs that could not be used in the last run, and why
+    part-<hash>.npy              (rows, dim) or (rows, patches, dim), float16 or float32
+    part-<hash>.failures.jsonl   inputs of this part without a row, and why; only where there are any
+    part-<hash>.parquet          id, key, metadata columns of its rows; written last: the part counts by it
+    manifest.json                encoder, settings, and the whole parts with sizes and checksums
+    failures.jsonl               inputs without a row, of all parts
+    written.json                 which single files were made of which state of the table
 
-A part's name is a hash of its rows' ids and keys, and its parquet file carries the checksum of its vectors: a
-table whose manifest is lost, or is behind its parts after a kill, is put together again from the parts alone.
+A part's name is a hash of the inputs it was planned with, and its parquet file carries the checksums of the
+others: a table whose manifest is lost, or is behind its parts after a kill, is put together from its parts.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from multimodal_search.errors import BundleError
-from multimodal_search.storage import write_atomically, write_json
-from multimodal_search.types import EncoderCard, FloatArray
+from multimodal_search.errors import BundleError, EncoderError
+from multimodal_search.types import EncoderCard
 
 FORMAT = "multimodal_search.feature_table"
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 FAILURES = "failures.jsonl"
-_REMEDY = "remove this folder and run again: the features are computed anew"
+WRITTEN = "written.json"
+VECTORS_SUFFIX = ".npy"
+ROWS_SUFFIX = ".parquet"
+FAILURES_SUFFIX = ".failures.jsonl"
+ROWS_PER_GENERATION = 10**9
+_BINDING_SETTINGS = ("precision", "decode", "hash")
+_FILE = re.compile(r"(part-[0-9a-f]{16}(?:-\d+)?)(\.npy|\.failures\.jsonl|\.parquet)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ class TableInfo:
         card: of the encoder, None for vectors that no single encoder made.
         normalised: whether vectors have length 1.
         source: which data the rows come from, for people.
-        settings: how they were made, for people.
+        settings: how they were made; ``precision``, ``decode`` and ``hash`` bind later runs.
+        patches: vectors a row, for patch grids; None where a row is one vector.
     """
 
     fingerprint: str
@@ -56,11 +58,38 @@ class TableInfo:
     dtype: Literal["float32", "float16"] = "float32"
     source: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    patches: int | None = None
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """(dim,) or (patches, dim)."""
+        return (self.dim,) if self.patches is None else (self.patches, self.dim)
+
+    @property
+    def binding(self) -> dict[str, Any]:
+        """What a run must share with a table to add rows to it."""
+        return {
+            "fingerprint": self.fingerprint,
+            "pool": self.card.pool if self.card else None,
+            "dim": self.dim,
+            "patches": self.patches,
+            "dtype": self.dtype,
+            "normalised": self.normalised,
+            **{name: self.settings.get(name) for name in _BINDING_SETTINGS},
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class PartInfo:
-    """One part as the manifest lists it."""
+    """One part as the manifest lists it.
+
+    Attributes:
+        name: its files' name, without the suffix.
+        rows: how many it holds; 0 where all its inputs failed.
+        sequence: ``generation * 10**9 + place in the plan``; of two rows with one id, the later part's holds.
+        inputs: how many it was planned with; other parts hold those that are neither rows nor failures here.
+        failures: inputs that have no row, and why, is in a file of their own.
+    """
 
     name: str
     rows: int
@@ -69,14 +98,39 @@ class PartInfo:
     rows_bytes: int
     rows_sha256: str
     sequence: int
+    inputs: int = 0
+    failures: int = 0
+    failures_bytes: int = 0
+    failures_sha256: str = ""
+
+    @property
+    def generation(self) -> int:
+        """0, and 1 more for each time that the content behind its ids had changed."""
+        return self.sequence // ROWS_PER_GENERATION
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """Sorts parts into the table's order."""
+        return self.sequence, self.name
+
+    @property
+    def files(self) -> list[tuple[str, int, str]]:
+        """(file name, bytes, SHA-256) of its files."""
+        files = [
+            (self.name + VECTORS_SUFFIX, self.vectors_bytes, self.vectors_sha256),
+            (self.name + ROWS_SUFFIX, self.rows_bytes, self.rows_sha256),
+        ]
+        if self.failures:
+            files.append((self.name + FAILURES_SUFFIX, self.failures_bytes, self.failures_sha256))
+        return files
 
 
 class DamagedPartError(Exception):
-    """A part that is not whole; the reason is for the warning."""
+    """A part (or the manifest) that is not whole; the reason is for the warning."""
 
 
 def part_name(ids: Sequence[str], keys: Sequence[str]) -> str:
-    """The name of the part that holds these rows in this order."""
+    """The name of the part that is planned with these inputs in this order."""
     digest = hashlib.sha256()
     for texts in (ids, keys):
         for text in texts:
@@ -86,165 +140,52 @@ def part_name(ids: Sequence[str], keys: Sequence[str]) -> str:
     return f"part-{digest.hexdigest()[:16]}"
 
 
-def write_part(
-    folder: Path,
-    info: TableInfo,
-    ids: Sequence[str],
-    keys: Sequence[str],
-    vectors: FloatArray,
-    columns: Mapping[str, Sequence[Any]],
-    sequence: int,
-) -> PartInfo:
-    """Write both files of a part, each whole or not at all; the parquet file, written last, makes it count.
+def stored_name(name: str, sequence: int) -> str:
+    """The name of a planned part's files.
 
-    Args:
-        vectors: (rows, dim).
-        columns: metadata, name -> one value a row.
-        sequence: its place in the order of writing; of two rows with one id, the later part's holds.
+    Content that changes and later changes back leads to the same plan again; the former part's other rows
+    still hold, so that the new one must not replace it.
     """
-    name = part_name(ids, keys)
-    array = np.ascontiguousarray(vectors, dtype=info.dtype)
-    if array.shape != (len(ids), info.dim):
-        raise ValueError(f"vectors of shape {array.shape}, expected {(len(ids), info.dim)}")
-    if {"id", "key"} & set(columns):
-        raise ValueError("the metadata columns 'id' and 'key' are taken")
-    # not straight into the file: numpy's message on a full disk says neither what nor where
-    memory = io.BytesIO()
-    np.save(memory, array, allow_pickle=False)
-    raw = memory.getbuffer()
-    vectors_sha256 = hashlib.sha256(raw).hexdigest()
-    described = {
-        "fingerprint": info.fingerprint,
-        "vectors_sha256": vectors_sha256,
-        "vectors_bytes": raw.nbytes,
-        "sequence": sequence,
-    }
-    table = pa.table({"id": pa.array(ids, pa.string()), "key": pa.array(keys, pa.string()), **columns})
-    table = table.replace_schema_metadata({FORMAT: json.dumps(described)})
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    rows = sink.getvalue()
-    with write_atomically(folder / f"{name}.npy") as file:
-        file.write(raw)
-    with write_atomically(folder / f"{name}.parquet") as file:
-        file.write(rows)
-    return PartInfo(
-        name=name,
-        rows=len(ids),
-        vectors_bytes=raw.nbytes,
-        vectors_sha256=vectors_sha256,
-        rows_bytes=rows.size,
-        rows_sha256=hashlib.sha256(rows).hexdigest(),
-        sequence=sequence,
-    )
+    generation = sequence // ROWS_PER_GENERATION
+    return f"{name}-{generation}" if generation else name
 
 
-def check_part(folder: Path, part: PartInfo, *, checksums: bool) -> None:
-    """Compare a part's files with what the manifest says of them.
-
-    Raises:
-        DamagedPartError: a file is missing, has another size, or (with ``checksums``) another content.
-    """
-    expected = (
-        (folder / f"{part.name}.npy", part.vectors_bytes, part.vectors_sha256),
-        (folder / f"{part.name}.parquet", part.rows_bytes, part.rows_sha256),
-    )
-    for path, size, checksum in expected:
-        try:
-            if path.stat().st_size != size:
-                raise DamagedPartError(f"{path.name} has {path.stat().st_size} bytes, expected {size}")
-            if checksums and file_sha256(path) != checksum:
-                raise DamagedPartError(f"{path.name} has another checksum than when it was written")
-        except OSError as error:
-            raise DamagedPartError(f"{path.name} cannot be read: {error.strerror}") from error
+def part_of_file(file_name: str) -> str | None:
+    """Which part's file this is, None for one that is no part's."""
+    match = _FILE.fullmatch(file_name)
+    return match.group(1) if match else None
 
 
-def describe_part(folder: Path, name: str) -> tuple[PartInfo, str]:
-    """Look at a part that no manifest lists: (part, fingerprint of its encoder).
-
-    Raises:
-        DamagedPartError: its files are not whole, or hold other rows than its name says.
-    """
-    rows_path, vectors_path = folder / f"{name}.parquet", folder / f"{name}.npy"
-    try:
-        table = pq.read_table(rows_path)
-        described = json.loads(table.schema.metadata[FORMAT.encode()])
-        part = PartInfo(
-            name=name,
-            rows=table.num_rows,
-            vectors_bytes=described["vectors_bytes"],
-            vectors_sha256=described["vectors_sha256"],
-            rows_bytes=rows_path.stat().st_size,
-            rows_sha256=file_sha256(rows_path),
-            sequence=int(described["sequence"]),
+def refuse_other_encoder(where: object, found: str, asked: str, differing: str = "") -> None:
+    """Raise EncoderError unless the two fingerprints are the same."""
+    if found != asked:
+        also = f"; it has {differing}" if differing else ""
+        raise EncoderError(
+            f"The feature table was made by another encoder ({found[:12]}, this one is {asked[:12]}{also}).",
+            where=where,
+            remedy="use the encoder that made it, or another folder: their vectors cannot be compared",
         )
-        if part_name(table["id"].to_pylist(), table["key"].to_pylist()) != name:
-            raise DamagedPartError(f"{rows_path.name} holds other rows than its name says")
-        fingerprint = str(described["fingerprint"])
-    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
-        raise DamagedPartError(f"{rows_path.name} cannot be read: {error}") from error
-    if not vectors_path.exists():
-        raise DamagedPartError(f"{vectors_path.name} is missing")
-    check_part(folder, part, checksums=True)
-    return part, fingerprint
 
 
-def file_sha256(path: Path) -> str:
-    """Hex SHA-256 of a file, read in blocks."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_manifest(folder: Path, info: TableInfo, parts: Sequence[PartInfo]) -> None:
-    """Write ``manifest.json`` atomically; only whole parts may be listed."""
-    manifest = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "card": info.card.to_json() if info.card else None,
-        "fingerprint": info.fingerprint,
-        "pool": info.card.pool if info.card else None,
-        "normalised": info.normalised,
-        "dtype": info.dtype,
-        "dim": info.dim,
-        "rows": sum(part.rows for part in parts),
-        "parts": [asdict(part) for part in parts],
-        "source": dict(info.source),
-        "settings": dict(info.settings),
-    }
-    write_json(folder / MANIFEST, manifest)
-
-
-def read_manifest(folder: Path) -> tuple[TableInfo, list[PartInfo]]:
-    """What the manifest says; nothing is compared with the parts yet.
+def refuse_other_table(where: object, found: Mapping[str, Any], info: TableInfo) -> None:
+    """Compare what is there with what is to be added (``TableInfo.binding``).
 
     Raises:
-        FileNotFoundError: there is no manifest.
-        DamagedPartError: it cannot be understood; the parts can still be read without it.
-        BundleError: it was written by a newer version.
+        EncoderError: another encoder made what is there.
+        BundleError: something else differs.
     """
-    try:
-        data = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if data["format"] != FORMAT:
-            raise DamagedPartError(f"{MANIFEST} is of format {data['format']!r}, expected {FORMAT!r}")
-        if data["format_version"] > FORMAT_VERSION:
-            raise BundleError(
-                f"The feature table's format is {data['format_version']}, newest known {FORMAT_VERSION}.",
-                where=folder,
-                remedy=f"upgrade multimodal-search, or {_REMEDY}",
-            )
-        info = TableInfo(
-            fingerprint=data["fingerprint"],
-            dim=data["dim"],
-            card=EncoderCard.from_json(data["card"]) if data["card"] else None,
-            normalised=data["normalised"],
-            dtype=data["dtype"],
-            source=data["source"],
-            settings=data["settings"],
+    compared = {name: wanted for name, wanted in info.binding.items() if name != "fingerprint"}
+    if compared["pool"] is None or found.get("pool") is None:  # vectors without a card
+        del compared["pool"]
+    differing = [
+        f"{name} {found.get(name)!r}, not {wanted!r}"
+        for name, wanted in compared.items()
+        if found.get(name) != wanted
+    ]
+    refuse_other_encoder(where, str(found["fingerprint"]), info.fingerprint, "; ".join(differing))
+    if differing:
+        raise BundleError(
+            f"The feature table here has {'; '.join(differing)}.",
+            where=where,
+            remedy="use the flags that it was made with, another output, or --overwrite to start again",
         )
-        return info, [PartInfo(**part) for part in data["parts"]]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DamagedPartError(f"{MANIFEST} lacks or misnames a field: {error}") from error
-    except BundleError:  # a ValueError too, and meant for the user
-        raise
-    except ValueError as error:
-        raise DamagedPartError(f"{MANIFEST} is not valid JSON: {error}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -11,34 +11,40 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from multimodal_search.errors import BundleError, EncoderError
-from multimodal_search.tables.format import (
-    FAILURES,
-    DamagedPartError,
-    PartInfo,
-    TableInfo,
-    check_part,
-    read_manifest,
-)
+from multimodal_search.errors import BundleError
+from multimodal_search.storage import is_s3
+from multimodal_search.storage.store import Store
+from multimodal_search.tables.format import FAILURES, ROWS_SUFFIX, VECTORS_SUFFIX, PartInfo, TableInfo
+from multimodal_search.tables.local_copy import LocalCopy
 from multimodal_search.types import Failure, FloatArray, IntArray
 
 _BLOCK_ROWS = 8192  # how many rows a copy takes at a time, so that no second copy of the table is ever held
+_BLOCK_BYTES = 16 << 20
 
 
 class FeatureTable:
-    """The rows of a table's whole parts, numbered 0 .. len - 1 in the order they were written.
+    """The rows of a table's whole parts, numbered 0 .. len - 1 in the table's order.
 
     Attributes:
-        folder: where it is.
+        store: where it is.
+        folder: where its files are; of a table on S3, the local copy.
         info: what all rows have in common.
         parts: the whole parts.
         damaged: part -> why it was left out (only with ``skip_damaged``).
     """
 
     def __init__(
-        self, folder: Path, info: TableInfo, parts: Sequence[PartInfo], damaged: dict[str, str] | None = None
+        self,
+        store: Store,
+        info: TableInfo,
+        parts: Sequence[PartInfo],
+        damaged: dict[str, str] | None = None,
+        *,
+        copy: LocalCopy | None = None,
     ) -> None:
-        self.folder = folder
+        self.store = store
+        self._copy = LocalCopy(store) if copy is None and is_s3(store.url) else copy
+        self.folder = Path(store.url) if self._copy is None else self._copy.folder
         self.info = info
         self.parts = tuple(parts)
         self.damaged = damaged or {}
@@ -50,12 +56,12 @@ class FeatureTable:
     @cached_property
     def ids(self) -> list[str]:
         """One id a row. An input that changed has several rows; the last one holds."""
-        return self._strings("id")
+        return [one for part in self.parts for one in self._strings(part, "id")]
 
     @cached_property
     def keys(self) -> list[str]:
         """One content key a row: what the input was when it was encoded."""
-        return self._strings("key")
+        return [one for part in self.parts for one in self._strings(part, "key")]
 
     def locate(self, ids: Sequence[str], keys: Sequence[str] | None = None) -> IntArray:
         """(n,) the row of each id (with this content key, where keys are given), -1 where there is none."""
@@ -80,14 +86,14 @@ class FeatureTable:
         return self.gather(rows)
 
     def gather(self, rows: IntArray | None = None) -> FloatArray:
-        """(n, dim) the vectors of these rows, or of all: a read-only memory map, or one copy."""
+        """(n, dim), or (n, patches, dim), of these rows or of all: a read-only memory map, or one copy."""
         if rows is None:
             rows = np.arange(len(self), dtype=np.int64)
         if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
             raise IndexError(f"rows outside 0 .. {len(self) - 1}")
         if len(rows) and (view := self._view(rows)) is not None:
             return view
-        gathered = np.empty((len(rows), self.info.dim), dtype=self.info.dtype)
+        gathered = np.empty((len(rows), *self.info.row_shape), dtype=self.info.dtype)
         order = np.argsort(rows, kind="stable")
         bounds = np.searchsorted(rows[order], self._offsets)
         for part, first, start, stop in zip(self.parts, self._offsets, bounds, bounds[1:], strict=False):
@@ -99,18 +105,55 @@ class FeatureTable:
                 gathered[to] = mapped[rows[to] - first]
         return gathered
 
+    def latest_rows(self) -> IntArray:
+        """(n,) one row an id, in the table's order: of an input that changed, the last one."""
+        hashes = np.empty(len(self), dtype=np.int64)
+        for first, part in zip(self._offsets, self.parts, strict=False):
+            strings = self._strings(part, "id")
+            hashes[first : first + part.rows] = np.fromiter(map(hash, strings), np.int64, part.rows)
+        order = np.argsort(hashes, kind="stable")
+        hashes = hashes[order]
+        equal = np.flatnonzero(hashes[1:] == hashes[:-1])
+        doubtful = np.sort(order[np.unique(np.concatenate([equal, equal + 1]))])
+        keep = np.ones(len(self), dtype=np.bool_)
+        keep[doubtful] = False
+        keep[list(self._last_of(doubtful).values())] = True
+        return np.flatnonzero(keep)
+
+    def blocks(self) -> Iterator[tuple[pa.Table, FloatArray]]:
+        """The latest row of each id, a few megabytes at a time: (id, key and columns; vectors)."""
+        rows = self.latest_rows()
+        row_bytes = int(np.prod(self.info.row_shape)) * np.dtype(self.info.dtype).itemsize
+        step = max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // max(1, row_bytes)))
+        bounds = np.searchsorted(rows, self._offsets)
+        for part, first, start, stop in zip(self.parts, self._offsets, bounds, bounds[1:], strict=False):
+            if start == stop:
+                continue
+            columns, mapped = self._columns(part), self._open(part)
+            for low in range(start, stop, step):
+                some = rows[low : min(low + step, stop)] - first
+                yield columns.take(pa.array(some)), np.asarray(mapped[some])
+
     def columns(self) -> pa.Table:
         """id, key and the metadata columns of all rows, in row order."""
-        tables = [pq.read_table(self.folder / f"{part.name}.parquet") for part in self.parts]
-        plain = [table.replace_schema_metadata(None) for table in tables]
-        return pa.concat_tables(plain, promote_options="default") if plain else pa.table({})
+        tables = [self._columns(part) for part in self.parts if part.rows]
+        return pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
+
+    def schema(self) -> pa.Schema:
+        """Of ``columns``, without reading the rows."""
+        files = (self._file(part, ROWS_SUFFIX) for part in self.parts if part.rows)
+        schemas = [pq.read_schema(file).remove_metadata() for file in files]
+        plain = pa.schema([("id", pa.string()), ("key", pa.string())])
+        return pa.unify_schemas(schemas or [plain], promote_options="default")
 
     def failures(self) -> list[Failure]:
-        """Inputs that could not be used in the last run that wrote here."""
-        path = self.folder / FAILURES
-        if not path.exists():
+        """Inputs that have no row, and why."""
+        try:
+            text = self.store.read(FAILURES).decode("utf-8")
+        except FileNotFoundError:
             return []
-        return [Failure(**json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]
+        lines = [json.loads(line) for line in text.split("\n") if line]
+        return [Failure(line["id"], line["path"], line["reason"]) for line in lines]
 
     @cached_property
     def _lookup(self) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
@@ -122,13 +165,28 @@ class FeatureTable:
             latest[one] = row
         return latest, former
 
-    def _strings(self, column: str) -> list[str]:
-        values: list[str] = []
-        for part in self.parts:
-            values += pq.read_table(self.folder / f"{part.name}.parquet", columns=[column])[
-                column
-            ].to_pylist()
+    def _last_of(self, rows: IntArray) -> dict[str, int]:
+        """id -> its last row, of these rows in ascending order."""
+        last: dict[str, int] = {}
+        bounds = np.searchsorted(rows, self._offsets)
+        for part, first, start, stop in zip(self.parts, self._offsets, bounds, bounds[1:], strict=False):
+            if start < stop:
+                strings = self._strings(part, "id")
+                last.update((strings[row - first], row) for row in rows[start:stop].tolist())
+        return last
+
+    def _columns(self, part: PartInfo) -> pa.Table:
+        return pq.read_table(self._file(part, ROWS_SUFFIX)).replace_schema_metadata(None)
+
+    def _strings(self, part: PartInfo, column: str) -> list[str]:
+        path = self._file(part, ROWS_SUFFIX)
+        values: list[str] = pq.read_table(path, columns=[column])[column].to_pylist()
         return values
+
+    def _file(self, part: PartInfo, suffix: str) -> Path:
+        if self._copy is not None:
+            self._copy.fetch(part)
+        return self.folder / f"{part.name}{suffix}"
 
     def _view(self, rows: IntArray) -> FloatArray | None:
         first = int(np.searchsorted(self._offsets, rows[0], side="right")) - 1
@@ -138,64 +196,12 @@ class FeatureTable:
         return self._open(self.parts[first])[low : low + len(rows)]
 
     def _open(self, part: PartInfo) -> FloatArray:
-        mapped: FloatArray = np.load(self.folder / f"{part.name}.npy", mmap_mode="r", allow_pickle=False)
-        if mapped.shape != (part.rows, self.info.dim) or mapped.dtype != self.info.dtype:
+        path = self._file(part, VECTORS_SUFFIX)
+        mapped: FloatArray = np.load(path, mmap_mode="r", allow_pickle=False)
+        if mapped.shape != (part.rows, *self.info.row_shape) or mapped.dtype != self.info.dtype:
             raise BundleError(
-                f"{part.name}.npy holds {mapped.dtype} {mapped.shape}, not what the manifest says.",
+                f"{path.name} holds {mapped.dtype} {mapped.shape}, not what the manifest says.",
                 where=self.folder,
                 remedy="remove this folder and run again",
             )
         return mapped
-
-
-def open_table(
-    folder: str | Path, *, fingerprint: str | None = None, verify: bool = True, skip_damaged: bool = False
-) -> FeatureTable:
-    """Open a feature table for reading.
-
-    Args:
-        folder: the table.
-        fingerprint: of the encoder that asks; another one's table is refused.
-        verify: read every part once and compare checksums (about 1 GB/s); sizes are compared always.
-        skip_damaged: leave damaged parts out and list them in ``damaged``, instead of refusing the table.
-
-    Raises:
-        BundleError: there is no table, it cannot be understood, or a part is damaged.
-        EncoderError: the table was made by another encoder.
-    """
-    folder = Path(folder)
-    try:
-        info, parts = read_manifest(folder)
-    except (FileNotFoundError, NotADirectoryError, DamagedPartError) as error:
-        reason = str(error) if isinstance(error, DamagedPartError) else "manifest.json is missing"
-        raise BundleError(
-            f"There is no whole feature table here: {reason}.",
-            where=folder,
-            remedy="run the command that made it again: it puts the table together from its parts",
-        ) from error
-    if fingerprint is not None:
-        refuse_other_encoder(folder, info.fingerprint, fingerprint)
-    whole, damaged = [], {}
-    for part in parts:
-        try:
-            check_part(folder, part, checksums=verify)
-            whole.append(part)
-        except DamagedPartError as error:
-            damaged[part.name] = str(error)
-    if damaged and not skip_damaged:
-        raise BundleError(
-            f"{len(damaged)} of {len(parts)} parts are damaged: {next(iter(damaged.values()))}.",
-            where=folder,
-            remedy="run the command that made it again: it computes the damaged parts anew",
-        )
-    return FeatureTable(folder, info, whole, damaged)
-
-
-def refuse_other_encoder(folder: Path, found: str, asked: str) -> None:
-    """Raise EncoderError unless the two fingerprints are the same."""
-    if found != asked:
-        raise EncoderError(
-            f"The feature table was made by another encoder ({found[:12]}, this one is {asked[:12]}).",
-            where=folder,
-            remedy="use the encoder that made it, or another folder: their vectors cannot be compared",
-        )

@@ -1,45 +1,29 @@
-"""Writing a feature table: one writer at a time, part by part, and whatever a killed run left is used."""
+"""Writing a feature table from one process: part by part, and whatever a killed run left is used."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import logging
-import os
-import socket
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
-
-from multimodal_search.errors import BundleError, OutputError
-from multimodal_search.storage import ensure_writable_folder, output_error, remove_leftovers, write_atomically
-from multimodal_search.tables.format import (
-    FAILURES,
-    MANIFEST,
-    DamagedPartError,
-    PartInfo,
-    TableInfo,
-    check_part,
-    describe_part,
-    read_manifest,
-    write_manifest,
-    write_part,
-)
-from multimodal_search.tables.reader import FeatureTable, refuse_other_encoder
+from multimodal_search.errors import OutputError
+from multimodal_search.storage import LocalStore, ensure_writable_folder, remove_leftovers
+from multimodal_search.tables.format import FAILURES, TableInfo, part_name
+from multimodal_search.tables.lock import FolderLock
+from multimodal_search.tables.manifest import PartList
+from multimodal_search.tables.parts import write_planned_part
+from multimodal_search.tables.reader import FeatureTable
+from multimodal_search.tables.recovery import clear, recover
 from multimodal_search.types import Failure, FloatArray
-
-_log = logging.getLogger(__name__)
-
-LOCK = ".lock"
-_ASK_AGAIN_SECONDS = 60.0
 
 
 class TableWriter:
     """The one writer of a table, for a ``with`` block; rows that were added stay, whatever happens after.
 
+    Its parts are planned as they come; ``PlannedTable`` is for parts that several processes write.
     Entering it waits for another run's lock (the system frees that of a dead process), removes temporary
     files, drops damaged parts with a warning, and takes up whole parts that no manifest lists yet.
 
@@ -65,22 +49,23 @@ class TableWriter:
     ) -> None:
         self.folder = Path(folder)
         self.info = info
+        self._store = LocalStore(str(folder))
         self._wait_seconds = wait_seconds
         self._replace = replace
-        self._parts: dict[str, PartInfo] = {}  # in the order of writing
-        self._unlisted = 0
+        self._parts = PartList(self._store, info)
+        self._last_sequence = 0
         self._table: FeatureTable | None = None
-        self._lock = FileLock(self.folder / LOCK)
+        self._lock = FolderLock(self.folder)
 
     def __enter__(self) -> Self:
         ensure_writable_folder(self.folder)
-        self._acquire()
+        self._lock.acquire(self._wait_seconds)
         try:
             remove_leftovers(self.folder)
             if self._replace:
-                self._clear()
-            else:
-                self._recover()
+                clear(self._store)
+            self._parts = recover(self._store, self.info)
+            self._last_sequence = max((part.sequence for part in self._parts.sorted()), default=0)
         except BaseException:
             self._lock.release()
             raise
@@ -92,7 +77,7 @@ class TableWriter:
         try:
             # the parts are on the disk: a manifest that cannot be written must not hide what went wrong
             with contextlib.suppress(OutputError) if error else contextlib.nullcontext():
-                self._list_parts()
+                self._parts.save()
         finally:
             self._lock.release()
 
@@ -100,7 +85,7 @@ class TableWriter:
     def table(self) -> FeatureTable:
         """The table as it stands, for reading."""
         if self._table is None:
-            self._table = FeatureTable(self.folder, self.info, tuple(self._parts.values()))
+            self._table = FeatureTable(self._store, self.info, self._parts.sorted())
         return self._table
 
     def add(
@@ -123,14 +108,14 @@ class TableWriter:
         """
         if not len(ids):
             return
-        part = write_part(self.folder, self.info, ids, keys, vectors, columns or {}, self._sequence())
-        self._parts.pop(part.name, None)
-        self._parts[part.name] = part
+        name, sequence = part_name(ids, keys), self._last_sequence + 1
+        part = write_planned_part(
+            self._store, self.info, name, sequence, ids, keys, vectors, columns or {}, ()
+        )
+        self._last_sequence = sequence
         self._table = None
-        self._unlisted += 1
-        # the manifest grows with the table: rewritten a part, it would cost the square of the parts
-        if self._unlisted * 16 >= len(self._parts):
-            self._list_parts()
+        if self._parts.add(part):
+            self._parts.save()
 
     def write_failures(self, failures: Iterable[Failure]) -> None:
         """Replace ``failures.jsonl``.
@@ -138,106 +123,11 @@ class TableWriter:
         Raises:
             OutputError: it cannot be written.
         """
-        with write_atomically(self.folder / FAILURES) as file:
-            for one in failures:
-                line = {"id": one.id, "path": one.path, "reason": one.reason}
-                file.write((json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
-
-    def _sequence(self) -> int:
-        return 1 + next((part.sequence for part in reversed(self._parts.values())), 0)
-
-    def _list_parts(self) -> None:
-        write_manifest(self.folder, self.info, tuple(self._parts.values()))
-        self._unlisted = 0
-
-    def _acquire(self) -> None:
-        waited = 0.0
-        while True:
-            left = None if self._wait_seconds is None else self._wait_seconds - waited
-            turn = 1.0 if waited == 0.0 else _ASK_AGAIN_SECONDS
-            turn = turn if left is None else max(0.0, min(turn, left))
-            try:
-                self._lock.acquire(timeout=turn, poll_interval=0.1)
-                break
-            except Timeout:
-                waited += turn
-                if left is not None and waited >= (self._wait_seconds or 0.0):
-                    raise OutputError(
-                        f"Another run writes to this feature table ({self._holder()}).",
-                        where=self.folder,
-                        remedy="wait for it to end, or stop it; what it wrote is used by the next run",
-                    ) from None
-                _log.warning("waiting for another run (%s) that writes to %s", self._holder(), self.folder)
-            except OSError as error:
-                raise output_error(error, self.folder / LOCK) from error
-        with contextlib.suppress(OSError):  # Windows lets nobody write into a locked file
-            (self.folder / LOCK).write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
-
-    def _holder(self) -> str:
-        try:
-            return (self.folder / LOCK).read_text().strip() or "unknown process"
-        except OSError:
-            return "unknown process"
-
-    def _clear(self) -> None:
-        (self.folder / MANIFEST).unlink(missing_ok=True)  # first: without it there is no table
-        for pattern in ("part-*.parquet", "part-*.npy", FAILURES):
-            for path in self.folder.glob(pattern):
-                path.unlink()
-        self._unlisted = 1
-
-    def _recover(self) -> None:
-        listed: list[PartInfo] = []
-        try:
-            found, listed = read_manifest(self.folder)
-            self._refuse_other_table(found)
-        except FileNotFoundError:
-            pass
-        except DamagedPartError as error:
-            _log.warning("%s: %s; it is written anew from the parts", self.folder, error)
-        for part in listed:
-            try:
-                check_part(self.folder, part, checksums=True)
-                self._parts[part.name] = part
-            except DamagedPartError as error:
-                self._drop(part.name, error)
-        self._adopt({part.name for part in listed})
-        if not listed or [part.name for part in listed] != list(self._parts):
-            self._list_parts()
-
-    def _adopt(self, listed: set[str]) -> None:
-        """Take up whole parts that a killed run wrote after its last manifest."""
-        adopted: list[PartInfo] = []
-        for path in sorted(self.folder.glob("part-*.parquet")):
-            if path.stem in listed:
-                continue
-            try:
-                part, fingerprint = describe_part(self.folder, path.stem)
-            except DamagedPartError as error:
-                self._drop(path.stem, error)
-                continue
-            refuse_other_encoder(self.folder, fingerprint, self.info.fingerprint)
-            adopted.append(part)
-        both = sorted([*self._parts.values(), *adopted], key=lambda part: (part.sequence, part.name))
-        self._parts = {part.name: part for part in both}
-        for path in self.folder.glob("part-*.npy"):
-            if not path.with_suffix(".parquet").exists():  # killed between a part's two files
-                path.unlink()
-
-    def _drop(self, name: str, reason: DamagedPartError) -> None:
-        _log.warning("%s: %s; its rows are computed again", self.folder, reason)
-        for suffix in (".parquet", ".npy"):
-            (self.folder / f"{name}{suffix}").unlink(missing_ok=True)
-
-    def _refuse_other_table(self, found: TableInfo) -> None:
-        refuse_other_encoder(self.folder, found.fingerprint, self.info.fingerprint)
-        if (found.dim, found.dtype) != (self.info.dim, self.info.dtype):
-            raise BundleError(
-                f"The feature table here holds {found.dtype} vectors of {found.dim} values, "
-                f"not {self.info.dtype} of {self.info.dim}.",
-                where=self.folder,
-                remedy="choose another folder, or remove this one",
-            )
+        lines = (
+            json.dumps({"id": one.id, "path": one.path, "reason": one.reason}, ensure_ascii=False) + "\n"
+            for one in failures
+        )
+        self._store.write(FAILURES, "".join(lines).encode("utf-8", "backslashreplace"))
 
 
 def write_table(
