@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _WHOLE_PUT_BYTES = 64 << 20  # larger objects go up in pieces; S3 takes 5 GB at once
+_PAGE_KEYS = 1000  # S3 gives no more at once
 
 
 class S3Object(NamedTuple):
@@ -119,7 +120,7 @@ def list_objects(
     Raises:
         ProjectError: of this kind: the bucket is missing, S3 cannot be reached or refuses.
     """
-    asked: dict[str, Any] = {"Bucket": prefix.bucket, "Prefix": prefix.key}
+    asked: dict[str, Any] = {"Bucket": prefix.bucket, "Prefix": prefix.key, "MaxKeys": _PAGE_KEYS}
     if not recursive:
         asked["Delimiter"] = "/"
     patient = False

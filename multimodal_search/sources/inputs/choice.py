@@ -78,6 +78,11 @@ def _check_flags(settings: EmbedSettings) -> None:
         )
     if not settings.path_file:
         _refuse_alone(settings)
+    if settings.use_devkit and not settings.nuscenes_path:
+        raise SettingsError(
+            "--use-devkit says how to read nuScenes, but not where it is.",
+            remedy="add --nuscenes-path DIR, or leave --use-devkit out",
+        )
     if settings.views and not settings.image_dir:
         raise SettingsError(
             "--views needs --image-dir.", remedy="add --image-dir DIR, the folder of the views"
