@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from multimodal_search.encoders import options as shared
+from multimodal_search.encoders.runtime import Runtime
 from multimodal_search.errors import EncoderError
 from multimodal_search.types import EncoderCard, Modality, Pool
 
@@ -30,7 +32,7 @@ def models() -> list[str]:
 def card(
     model: str, modality: Modality, weights: str | None, pool: Pool, options: dict[str, Any]
 ) -> EncoderCard:
-    """See ``encoders.card``; takes the option ``grid`` (rows, columns) with ``pool="grid"``."""
+    """See ``encoders.card``; vision models have the options ``grid``, ``image_size`` and ``resize``."""
     name = f"hf/{model}"
     if modality is Modality.TIMESERIES:
         raise EncoderError(f"{name} encodes image or text, not timeseries", remedy="timeseries/statistics")
@@ -41,13 +43,18 @@ def card(
     if is_vision is not (modality is Modality.IMAGE):
         kind = "image" if is_vision else "text"
         raise EncoderError(f"{name} is a {kind} model ({config.model_type}), not {modality.value}")
-    size = _image_size(where, config) if is_vision else None
+    size: tuple[int, int] | None = None
+    checked: dict[str, Any] = {}
     pools = _pools(config, is_vision)
     if pool not in pools:
         raise EncoderError(
             f"{name} has no pooling {pool!r}",
-            remedy=f"one of {list(pools)}; grid needs a vision transformer with square patches",
+            remedy=f"one of {list(pools)}; cls, mean and grid are for {shared.WITH_GRIDS}",
         )
+    if is_vision:
+        size, checked = _image_options(name, where, config, pool, options)
+    else:
+        shared.check_known(name, options, ())
     return EncoderCard(
         name=name,
         weights=weights,
@@ -56,18 +63,19 @@ def card(
         image_size_px=size,
         pool=pool,
         pools=pools,
-        options=_checked_options(name, pool, options),
+        options=checked,
     )
 
 
-def load(card: EncoderCard, device: str) -> FrozenEncoder:
+def load(card: EncoderCard, runtime: Runtime) -> FrozenEncoder:
     """See ``encoders.build_from_card``."""
-    from multimodal_search.encoders.hf_models import HfImage, HfText
+    from multimodal_search.encoders.hf_image import HfImage
+    from multimodal_search.encoders.hf_text import HfText
 
     kind = HfImage if card.modality is Modality.IMAGE else HfText
     model = card.name.partition("/")[2]
     config = read_config(card.name, source(model, card.weights), card.modality)
-    return kind(card, device, source(model, card.weights), config)
+    return kind(card, runtime, source(model, card.weights), config)
 
 
 def source(model: str, weights: str) -> str:
@@ -131,8 +139,7 @@ def _known_weights(name: str, model: str, weights: str | None) -> str:
     return str(folder.resolve())
 
 
-def _image_size(where: str, config: Any) -> tuple[int, int] | None:
-    """(height, width) that the image processor hands over; the configuration's own where it does not say."""
+def _processor_settings(where: str) -> dict[str, Any]:
     from transformers import BaseImageProcessor
 
     from multimodal_search.encoders.hub import hub_access
@@ -141,7 +148,12 @@ def _image_size(where: str, config: Any) -> tuple[int, int] | None:
         try:
             settings, _ = BaseImageProcessor.get_image_processor_dict(where)
         except (OSError, ValueError):
-            settings = {}  # loading the model will say so
+            return {}  # loading the model will say so
+    return dict(settings)
+
+
+def _image_size(settings: Mapping[str, Any], config: Any) -> tuple[int, int] | None:
+    """(height, width) that the image processor hands over; the configuration's own where it does not say."""
     size = settings.get("crop_size") if settings.get("do_center_crop") else settings.get("size")
     size = size or getattr(config, "image_size", None)
     if isinstance(size, Mapping):
@@ -151,20 +163,37 @@ def _image_size(where: str, config: Any) -> tuple[int, int] | None:
     return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
 
 
+def _patch_px(config: Any) -> int | None:
+    """Side of a patch of a vision transformer with square ones."""
+    patch = getattr(config, "patch_size", None)
+    return patch if isinstance(patch, int) and hasattr(config, "num_attention_heads") else None
+
+
 def _pools(config: Any, is_vision: bool) -> tuple[Pool, ...]:
     if not is_vision:
         return _TEXT_POOLS
-    patches = isinstance(getattr(config, "patch_size", None), int) and hasattr(config, "num_attention_heads")
-    return _VISION_POOLS if patches else ("default",)
+    return ("default",) if _patch_px(config) is None else _VISION_POOLS
 
 
-def _checked_options(name: str, pool: Pool, options: dict[str, Any]) -> dict[str, Any]:
-    unknown = sorted(set(options) - {"grid"})
-    if unknown:
-        raise EncoderError(f"{name} has no option {unknown[0]!r}", remedy="its one option is grid")
-    target = options.get("grid")
-    if pool != "grid" or target is None:
-        return {}
-    if len(target) != 2 or min(target) < 1:
-        raise EncoderError(f"{name}: a grid is (rows, columns), not {target!r}")
-    return {"grid": [int(side) for side in target]}
+def _image_options(
+    name: str, where: str, config: Any, pool: Pool, given: dict[str, Any]
+) -> tuple[tuple[int, int] | None, dict[str, Any]]:
+    """(height, width) of the input, and the options that are not the model's own."""
+    shared.check_known(name, given, ("grid", "image_size", "resize"))
+    settings = _processor_settings(where)
+    size = _image_size(settings, config)
+    patch = _patch_px(config)
+    own = "crop" if settings.get("do_center_crop") else "squash" if size is not None else None
+    checked = shared.resize_option(name, given, own)
+    if size is None and checked:
+        raise EncoderError(
+            f"{name} takes pictures of any size, so that none is resized", remedy="leave it out"
+        )
+    checked |= shared.image_size_option(name, given, size, patch)
+    if "image_size" in checked:
+        size = (checked["image_size"], checked["image_size"])
+    if pool == "grid" and given.get("grid") is not None:
+        if size is None or patch is None:
+            raise EncoderError(f"{name} has no patch grid of one size", remedy="leave the grid out")
+        checked |= shared.grid_option(name, given, (size[0] // patch, size[1] // patch), patch)
+    return size, checked

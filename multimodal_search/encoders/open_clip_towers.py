@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import open_clip
-import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
 from torch import Tensor, nn
 
 from multimodal_search.encoders import pooling
 from multimodal_search.encoders.fingerprint import PROBE_TEXTS
+from multimodal_search.encoders.framing import Framing, Pixels
 from multimodal_search.encoders.hub import hub_access, unreachable
-from multimodal_search.encoders.torch_encoder import TorchEncoder, checked_image, checked_text
+from multimodal_search.encoders.image_encoder import ImageEncoder, channels
+from multimodal_search.encoders.open_clip import RESIZES, library_resize
+from multimodal_search.encoders.runtime import Runtime
+from multimodal_search.encoders.torch_encoder import TorchEncoder, checked_text
 from multimodal_search.types import EncoderCard
 
 
@@ -25,25 +30,35 @@ def _is_textual(name: str) -> bool:
     return not _is_visual(name) and not name.startswith(("logit_", "text_decoder."))
 
 
-class ClipImage(TorchEncoder):
-    """The image tower; pictures go through the library's own evaluation transform."""
+class ClipImage(ImageEncoder):
+    """The image tower; pictures go through the 8-bit part of the library's own evaluation transform."""
 
     def __init__(
-        self, card: EncoderCard, network: nn.Module, device: str, settings: Mapping[str, Any]
+        self, card: EncoderCard, network: nn.Module, runtime: Runtime, settings: Mapping[str, Any]
     ) -> None:
         visual: Any = network.visual
-        config = visual.preprocess_cfg
-        self._transform = image_transform_v2(PreprocessCfg(**config), is_train=False)
+        config = dict(visual.preprocess_cfg)
+        if "resize" in card.options:
+            config["resize_mode"] = library_resize(card.options["resize"])
+        self._resized = image_transform_v2(PreprocessCfg(**config), is_train=False)
+        del self._resized.transforms[-2:]  # they make float numbers and normalise them
+        size = config["size"]
+        self.framing = Framing(
+            (size, size) if isinstance(size, int) else (size[0], size[1]),
+            RESIZES[config["resize_mode"]],
+            bilinear=config["interpolation"] == "bilinear",
+        )
         shown = {name: config[name] for name in ("size", "mean", "std", "interpolation", "resize_mode")}
-        super().__init__(card, network, device, {**settings, "preprocess": shown}, own=_is_visual)
+        super().__init__(card, network, runtime, {**settings, "preprocess": shown}, own=_is_visual)
+        self._mean, self._std = (channels(config[name], self.device) for name in ("mean", "std"))
 
-    def preprocess(self, raw: Any) -> Tensor:
-        """RGB picture -> (3, height, width)."""
-        result: Tensor = self._transform(checked_image(raw))
-        return result
+    def _of_image(self, picture: Image.Image) -> Pixels:
+        return np.asarray(self._resized(picture))
 
-    def _forward(self, ready: Sequence[Any]) -> Tensor:
-        pictures = torch.stack(list(ready)).to(self.device)
+    def _scaled(self, pixels: Tensor) -> Tensor:
+        return pixels.div_(255).sub_(self._mean).div_(self._std)
+
+    def _forward(self, pictures: Tensor) -> Tensor:
         network: Any = self._module
         if self.card.pool == "default":
             result: Tensor = network.encode_image(pictures)
@@ -65,7 +80,7 @@ class ClipText(TorchEncoder):
     """The text tower, with the library's tokenizer for this model (SigLIP's pads to 64 tokens)."""
 
     def __init__(
-        self, card: EncoderCard, network: nn.Module, device: str, settings: Mapping[str, Any]
+        self, card: EncoderCard, network: nn.Module, runtime: Runtime, settings: Mapping[str, Any]
     ) -> None:
         with hub_access():
             try:
@@ -75,13 +90,16 @@ class ClipText(TorchEncoder):
             ) as error:  # the hub raises many kinds; each means that the tokenizer is not there
                 raise unreachable(card.name, "its tokenizer", card.modality, error) from error
         probe = self._tokenizer(list(PROBE_TEXTS)).tolist()
-        super().__init__(card, network, device, {**settings, "probe": probe}, own=_is_textual)
+        super().__init__(card, network, runtime, {**settings, "probe": probe}, own=_is_textual)
 
     def preprocess(self, raw: Any) -> str:
         """A text, stripped."""
         return checked_text(raw)
 
-    def _forward(self, ready: Sequence[Any]) -> Tensor:
+    def _inputs(self, ready: Sequence[Any]) -> dict[str, Tensor]:
+        return {"ids": self._tokenizer(list(ready))}
+
+    def _run(self, **inputs: Tensor) -> Tensor:
         network: Any = self._module
-        result: Tensor = network.encode_text(self._tokenizer(list(ready)).to(self.device))
+        result: Tensor = network.encode_text(inputs["ids"])
         return result

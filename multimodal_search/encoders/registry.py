@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from typing import Any, Protocol, cast, get_args
 
 from multimodal_search.encoders.base import FrozenEncoder
+from multimodal_search.encoders.runtime import Precision, Runtime, runtime
 from multimodal_search.errors import EncoderError, nearest
 from multimodal_search.types import EncoderCard, Modality, Pool
 
@@ -25,7 +27,7 @@ class _Family(Protocol):
         self, model: str, modality: Modality, weights: str | None, pool: Pool, options: dict[str, Any]
     ) -> EncoderCard: ...
 
-    def load(self, card: EncoderCard, device: str) -> FrozenEncoder: ...
+    def load(self, card: EncoderCard, runtime: Runtime) -> FrozenEncoder: ...
 
 
 def card(
@@ -34,6 +36,7 @@ def card(
     weights: str | None = None,
     *,
     pool: Pool = "default",
+    normalise: bool | None = None,
     **options: Any,
 ) -> EncoderCard:
     """What is known of an encoder without loading a weight.
@@ -43,7 +46,10 @@ def card(
         modality: which tower, where a model has several.
         weights: a published tag, a local file or folder, or ``random``; None is the model's usual weights.
         pool: ``default``, ``cls``, ``mean`` or ``grid``, as far as the model can.
-        options: of the family: ``channels`` and ``rate_hz`` (timeseries), ``grid`` (rows, columns).
+        normalise: whether ``embed`` L2-normalises; None does it for pooled vectors, not for grids.
+        options: of the family; None counts as left out. ``channels`` and ``rate_hz`` (timeseries); of images
+            ``grid`` (rows, columns), ``resize`` (``crop``, ``pad`` or ``squash`` in place of the model's own
+            way) and ``image_size`` (side in pixels, position embeddings interpolated).
 
     Raises:
         EncoderError: unknown family, model, weights, pooling or option; the message names the nearest known.
@@ -56,7 +62,11 @@ def card(
     except ValueError as error:
         known = [one.value for one in Modality]
         raise EncoderError(f"Unknown modality {modality!r}: {nearest(str(modality), known)}") from error
-    return family.card(model, kind, weights, pool, options)
+    given = {name: value for name, value in options.items() if value is not None}
+    found = family.card(model, kind, weights, pool, given)
+    if normalise is None:
+        normalise = found.normalise and pool != "grid"
+    return replace(found, normalise=normalise)
 
 
 def build(
@@ -66,24 +76,36 @@ def build(
     device: str = "cpu",
     *,
     pool: Pool = "default",
+    normalise: bool | None = None,
+    precision: Precision = "fp32",
+    compile: bool = False,
     **options: Any,
 ) -> FrozenEncoder:
-    """The frozen encoder of this name, its weights loaded; arguments as in ``card``.
+    """The frozen encoder of this name, its weights loaded; arguments as in ``card`` and ``build_from_card``.
 
     Raises:
         EncoderError: as ``card``; or the weights cannot be reached; or the device is not there.
     """
-    return build_from_card(card(name, modality, weights, pool=pool, **options), device)
+    found = card(name, modality, weights, pool=pool, normalise=normalise, **options)
+    return build_from_card(found, device, precision=precision, compile=compile)
 
 
-def build_from_card(card: EncoderCard, device: str = "cpu") -> FrozenEncoder:
+def build_from_card(
+    card: EncoderCard, device: str = "cpu", *, precision: Precision = "fp32", compile: bool = False
+) -> FrozenEncoder:
     """The encoder that a card (of a table or a bundle) describes.
 
+    Args:
+        device: torch's name of where it runs.
+        precision: of the forward pass; ``auto`` is fp16 on CUDA and fp32 elsewhere. Not in the fingerprint:
+            vectors of other precisions are comparable, though not equal.
+        compile: through ``torch.compile``.
+
     Raises:
-        EncoderError: it cannot be loaded here.
+        EncoderError: it cannot be loaded here, or not in this precision.
     """
     family, _ = _split(card.name)
-    return family.load(card, device)
+    return family.load(card, runtime(device, precision, compile))
 
 
 def default_encoders(sample: bool) -> dict[Modality, tuple[str, str]]:

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from multimodal_search.encoders import options as shared
 from multimodal_search.encoders.base import FrozenEncoder
+from multimodal_search.encoders.runtime import Runtime
 from multimodal_search.errors import EncoderError, nearest
 from multimodal_search.types import EncoderCard, Modality, Pool
 
@@ -21,6 +23,8 @@ MODELS = {"vit": Modality.IMAGE, "text": Modality.TEXT}
 SHIPPED = "shipped"
 DIM = 128
 IMAGE_SIZE_PX = (96, 160)
+PATCHES = (6, 10)  # rows, columns
+OWN_RESIZE: shared.Resize = "squash"
 CONTEXT_LENGTH = 96
 _POOLS: dict[str, tuple[Pool, ...]] = {"vit": ("default", "cls", "mean", "grid"), "text": ("default",)}
 _TOKEN_DIM = 144
@@ -35,6 +39,7 @@ def card(
     model: str, modality: Modality, weights: str | None, pool: Pool, options: dict[str, Any]
 ) -> EncoderCard:
     """See ``encoders.card``."""
+    name = f"sample/{model}"
     if model not in MODELS:
         raise EncoderError(f"Unknown sample encoder {model!r}: {nearest(model, models())}")
     if MODELS[model] is not modality:
@@ -47,12 +52,13 @@ def card(
         raise EncoderError(
             f"sample/{model} has no weights {weights!r}", remedy=f"leave them out, or say {SHIPPED!r}"
         )
-    if options:
-        raise EncoderError(f"sample/{model} has no option {sorted(options)}", remedy="leave them out")
     if pool not in _POOLS[model]:
-        raise EncoderError(f"sample/{model} has no pooling {pool!r}", remedy=f"one of {list(_POOLS[model])}")
+        raise EncoderError(
+            f"{name} has no pooling {pool!r}",
+            remedy=f"one of {list(_POOLS[model])}; cls, mean and grid are for {shared.WITH_GRIDS}",
+        )
     return EncoderCard(
-        name=f"sample/{model}",
+        name=name,
         weights=SHIPPED,
         modality=modality,
         dim=DIM if pool == "default" else _TOKEN_DIM,
@@ -61,15 +67,28 @@ def card(
         pools=_POOLS[model],
         licence="Apache-2.0",
         space="sample" if pool == "default" else None,
+        options=_checked_options(name, model, pool, options),
     )
 
 
-def load(card: EncoderCard, device: str) -> FrozenEncoder:
+def _checked_options(name: str, model: str, pool: Pool, options: dict[str, Any]) -> dict[str, Any]:
+    if model != "vit":
+        shared.check_known(name, options, ())
+        return {}
+    shared.check_known(name, options, ("grid", "image_size", "resize"))
+    checked = shared.resize_option(name, options, OWN_RESIZE)
+    checked |= shared.image_size_option(name, options, IMAGE_SIZE_PX, None)
+    if pool == "grid" and options.get("grid") is not None:
+        checked |= shared.grid_option(name, options, PATCHES, None)
+    return checked
+
+
+def load(card: EncoderCard, runtime: Runtime) -> FrozenEncoder:
     """See ``encoders.build_from_card``."""
     from multimodal_search.encoders.sample_towers import SampleText, SampleVit
 
     kind = SampleVit if card.modality is Modality.IMAGE else SampleText
-    return kind(card, device, weights_folder())
+    return kind(card, runtime, weights_folder())
 
 
 def weights_folder() -> Path:
@@ -77,16 +96,6 @@ def weights_folder() -> Path:
     from pathlib import Path
 
     return Path(str(files("multimodal_search.encoders") / "weights"))
-
-
-def squash(picture: Any) -> Any:
-    """RGB picture -> (3, height, width) float32 array in [-1, 1]; the whole picture, whatever its shape."""
-    import numpy as np
-    from PIL import Image
-
-    height, width = IMAGE_SIZE_PX
-    small = picture.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(small, dtype=np.float32).transpose(2, 0, 1) / 127.5 - 1.0
 
 
 def padded_ids(tokenizer: Any, texts: Sequence[str]) -> Any:

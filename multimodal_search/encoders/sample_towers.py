@@ -14,9 +14,12 @@ from torch import Tensor, nn
 
 from multimodal_search.encoders import pooling
 from multimodal_search.encoders.fingerprint import PROBE_TEXTS
-from multimodal_search.encoders.sample import IMAGE_SIZE_PX, padded_ids, squash
-from multimodal_search.encoders.sample_model import TextTower, VisionShape, VisionTower
-from multimodal_search.encoders.torch_encoder import TorchEncoder, checked_image, checked_text
+from multimodal_search.encoders.framing import Framing
+from multimodal_search.encoders.image_encoder import ImageEncoder
+from multimodal_search.encoders.runtime import Runtime
+from multimodal_search.encoders.sample import IMAGE_SIZE_PX, OWN_RESIZE, PATCHES, padded_ids
+from multimodal_search.encoders.sample_model import TextTower, VisionTower
+from multimodal_search.encoders.torch_encoder import TorchEncoder, checked_text
 from multimodal_search.errors import EncoderError
 from multimodal_search.types import EncoderCard
 
@@ -25,48 +28,52 @@ TEXT_FILE = "sample_text.safetensors"
 TOKENIZER_FILE = "sample_tokenizer.json"
 
 
-class SampleVit(TorchEncoder):
+class SampleVit(ImageEncoder):
     """The picture tower."""
 
-    def __init__(self, card: EncoderCard, device: str, folder: Path) -> None:
-        settings = {"resize": "squash, bilinear, antialiased", "size_px": list(IMAGE_SIZE_PX)}
-        super().__init__(card, _filled(VisionTower(), folder / VIT_FILE), device, settings)
+    def __init__(self, card: EncoderCard, runtime: Runtime, folder: Path) -> None:
+        resize = card.options.get("resize", OWN_RESIZE)
+        self.framing = Framing(IMAGE_SIZE_PX, resize, bilinear=True)
+        settings = {"resize": f"{resize}, bilinear, antialiased", "size_px": list(IMAGE_SIZE_PX)}
+        if "grid" in card.options:
+            settings["grid"] = card.options["grid"]
+        super().__init__(card, _filled(VisionTower(), folder / VIT_FILE), runtime, settings)
 
-    def preprocess(self, raw: Any) -> Tensor:
-        """RGB picture -> (3, height, width)."""
-        return torch.from_numpy(squash(checked_image(raw)))
+    def _scaled(self, pixels: Tensor) -> Tensor:
+        return pixels.div_(127.5).sub_(1.0)
 
-    def _forward(self, ready: Sequence[Any]) -> Tensor:
+    def _forward(self, pictures: Tensor) -> Tensor:
         tower = self._module
         assert isinstance(tower, VisionTower)
-        batch = torch.stack(list(ready)).to(self.device)
         if self.card.pool == "default":
-            result: Tensor = tower(batch)
+            result: Tensor = tower(pictures)
             return result
-        tokens = tower.tokens(batch)
+        tokens = tower.tokens(pictures)
         if self.card.pool == "cls":
             return pooling.cls(tokens)
         if self.card.pool == "mean":
             return pooling.mean(tokens[:, 1:])
-        shape = VisionShape().grid
-        return pooling.grid(tokens[:, 1:], shape, shape)
+        rows, columns = self.card.options.get("grid", PATCHES)
+        return pooling.grid(tokens[:, 1:], PATCHES, (rows, columns))
 
 
 class SampleText(TorchEncoder):
     """The text tower, English and Japanese."""
 
-    def __init__(self, card: EncoderCard, device: str, folder: Path) -> None:
+    def __init__(self, card: EncoderCard, runtime: Runtime, folder: Path) -> None:
         self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
         settings = {"probe": [row.tolist() for row in padded_ids(self._tokenizer, PROBE_TEXTS)]}
-        super().__init__(card, _filled(TextTower(), folder / TEXT_FILE), device, settings)
+        super().__init__(card, _filled(TextTower(), folder / TEXT_FILE), runtime, settings)
 
     def preprocess(self, raw: Any) -> str:
         """A text, stripped; the tokenizer lower-cases it and folds full-width forms (NFKC)."""
         return checked_text(raw)
 
-    def _forward(self, ready: Sequence[Any]) -> Tensor:
-        ids = torch.from_numpy(padded_ids(self._tokenizer, ready)).to(self.device)
-        result: Tensor = self._module(ids)
+    def _inputs(self, ready: Sequence[Any]) -> dict[str, Tensor]:
+        return {"ids": torch.from_numpy(padded_ids(self._tokenizer, ready))}
+
+    def _run(self, **inputs: Tensor) -> Tensor:
+        result: Tensor = self._module(inputs["ids"])
         return result
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from multimodal_search.encoders import kernels, statistics
 from multimodal_search.encoders.base import FrozenEncoder
 from multimodal_search.encoders.fingerprint import fingerprint
+from multimodal_search.encoders.runtime import Runtime
 from multimodal_search.errors import EncoderError, SkipInput, nearest
 from multimodal_search.signals import resample
 from multimodal_search.types import EncoderCard, FloatArray, Modality, Pool, Series
@@ -63,8 +64,8 @@ def card(
     )
 
 
-def load(card: EncoderCard, device: str) -> FrozenEncoder:
-    """See ``encoders.build_from_card``; runs on the CPU whatever the device."""
+def load(card: EncoderCard, runtime: Runtime) -> FrozenEncoder:
+    """See ``encoders.build_from_card``; runs on the CPU in float64 whatever the runtime."""
     return TimeseriesEncoder(card)
 
 

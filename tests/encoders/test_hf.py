@@ -78,9 +78,8 @@ def test_average_pooled_grid(hf_folders: dict[Modality, Path], pictures: list[Im
     ready = [encoder.preprocess(pictures[0])]
     cells = whole.encode(ready).reshape(2, 2, 2, 2, 24).mean(axis=(1, 3)).reshape(1, 4, 24)
     np.testing.assert_allclose(encoder.encode(ready), cells, atol=1e-5)
-    wrong = encoders.build(name, "image", pool="grid", grid=(3, 3))
     with pytest.raises(EncoderError, match="4x4"):
-        wrong.encode(ready)
+        encoders.card(name, "image", pool="grid", grid=(3, 3))
 
 
 def test_a_text_model_is_not_an_image_encoder(hf_folders: dict[Modality, Path]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from multimodal_search import encoders
+from multimodal_search.encoders.runtime import Runtime
 from multimodal_search.encoders.sample import CONTEXT_LENGTH, DIM, padded_ids, weights_folder
 from multimodal_search.encoders.sample_model import TextShape, VisionShape
 from multimodal_search.errors import EncoderError
@@ -136,4 +137,4 @@ def test_a_damaged_installation_is_named(tmp_path: Path) -> None:
 
     (tmp_path / "sample_vit.safetensors").write_bytes(b"nothing")
     with pytest.raises(EncoderError, match=r"sample_vit\.safetensors"):
-        SampleVit(encoders.card("sample/vit", "image"), "cpu", tmp_path)
+        SampleVit(encoders.card("sample/vit", "image"), Runtime(), tmp_path)
