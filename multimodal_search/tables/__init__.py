@@ -1,5 +1,6 @@
 """The feature table: a folder of vectors with ids, written part by part, read by memory map."""
 
+from multimodal_search.tables.files import claim_target, read_ids, write_single_file
 from multimodal_search.tables.format import PartInfo, TableInfo, part_name
 from multimodal_search.tables.opening import open_table
 from multimodal_search.tables.parts import PartFailure, write_planned_part
@@ -14,8 +15,11 @@ __all__ = [
     "PlannedTable",
     "TableInfo",
     "TableWriter",
+    "claim_target",
     "open_table",
     "part_name",
+    "read_ids",
     "write_planned_part",
+    "write_single_file",
     "write_table",
 ]

@@ -77,7 +77,6 @@ def clear(store: Store) -> None:
     """Remove a table's files, and nothing else."""
     store.remove(MANIFEST)  # first: without it there is no table
     store.remove(FAILURES)
-    store.remove(WRITTEN)
     names = [name for name in store.names("part-") if part_of_file(name)]
     # a part counts while its rows are there
     for _ in in_threads(store.remove, sorted(names, key=lambda name: not name.endswith(ROWS_SUFFIX))):
