@@ -146,18 +146,18 @@ def compare_grids(settings: TrainSettings, source: Source, folder: Path, batch_s
         )
     stored = writer.table
 
-    def table(batch: np.ndarray) -> np.ndarray:
-        return np.asarray(stored.gather(batch), np.float32)
+    def table(batch: np.ndarray) -> Tensor:
+        return torch.from_numpy(stored.gather(batch)).float()  # numpy converts float16 one by one
 
-    def step(batch: np.ndarray, grids: np.ndarray) -> None:
+    def step(batch: np.ndarray, grids: Tensor) -> None:
         told = F.normalize(text_head(words[torch.from_numpy(batch)]), dim=-1)
-        descend(optimiser, image_head(torch.from_numpy(grids)), told)
+        descend(optimiser, image_head(grids), told)
 
     ready = [(batch, table(batch)) for batch in batches]
     seconds = measured(
         memory=lambda: [step(*pair) for pair in ready],
         table=lambda: [step(batch, table(batch)) for batch in batches],
-        live=lambda: [step(batch, live(batch)) for batch in batches],
+        live=lambda: [step(batch, torch.from_numpy(live(batch))) for batch in batches],
     )
     rows = stored.gather(np.arange(1))
     kib = rows.nbytes / 1024
