@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -84,3 +86,21 @@ def new_bucket(s3_client: Any) -> Callable[[], str]:
 def bucket(new_bucket: Callable[[], str]) -> str:
     """An empty bucket."""
     return new_bucket()
+
+
+@pytest.fixture
+def faulty(s3: str) -> Iterator[Any]:
+    """The server behind a proxy that spoils what it is told to; S3 is reached through it."""
+    # tests are no package: what they share is loaded by its place
+    spec = importlib.util.spec_from_file_location(
+        "fault_proxy", Path(__file__).parent / "storage/fault_proxy.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    proxy = module.FaultProxy(s3)
+    storage.configure_s3(storage.S3Options(endpoint_url=proxy.url, timeout_seconds=0.5))
+    yield proxy
+    with contextlib.suppress(OSError):
+        proxy.stop()

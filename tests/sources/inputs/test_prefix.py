@@ -21,7 +21,7 @@ def put(client: Any, bucket: str, *keys: str) -> None:
 
 
 def test_pictures_below_a_prefix(s3_client: Any, bucket: str, opened: Opened) -> None:
-    put(s3_client, bucket, "run/b.jpg", "run/a/1 ?#.PNG", "run/雨.webp", "run-2/c.jpg", "run/notes.txt", "run/",
+    put(s3_client, bucket, "run/b.jpg", "run/a/1 ?#.PNG", "run/雨.webp", "run-2/c.jpg", "run/n.txt", "run/",
         "run/.hidden/x.jpg", "run//double.jpg", "run/.x.jpg")  # fmt: skip
     inputs = opened(image_dir=f"s3://{bucket}/run/")
     assert [one.id for one in inputs] == ["/double.jpg", "a/1 ?#.PNG", "b.jpg", "雨.webp"]
