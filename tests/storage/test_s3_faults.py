@@ -56,6 +56,7 @@ def test_reads_come_whole_through_each_fault(faulty: Any, objects: list[str], fa
 
 def test_everything_goes_through_a_mixture(faulty: Any, bucket: str) -> None:
     """5 % each of errors, slow answers, dropped, cut and stalled bodies, whatever is done."""
+    configure_s3(options(faulty, retries=12))  # a quarter of the attempts fails
     faulty.stall_seconds = 0.7
     faulty.some(dict.fromkeys((faulty.ERROR, faulty.SLOW, faulty.DROP, faulty.CUT, faulty.STALL), 0.05))
     store = open_store(f"s3://{bucket}/parts")
