@@ -134,7 +134,7 @@ class RayShell:
 
 
 class _RayHand:
-    """See ``supervision.Hand``. A thread polls the actor; whatever error that meets, it gives the actor up."""
+    """See ``supervision.Hand``. A thread polls the actor, and gives it up at any error."""
 
     def __init__(
         self, ray: Any, setup: bytes, place: Place, ask: _Ask, tell: Tell, patience_seconds: float

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import importlib
 import logging
 import os
 import secrets
@@ -19,11 +19,6 @@ LOOPBACK = "127.0.0.1"
 _STARTS = 3  # a busy machine takes longer than the 30 s after which Ray gives up
 _OBJECT_STORE_BYTES = 100 * 2**20  # Ray takes a third of the memory otherwise; what we send fits in messages
 _CONNECT_SECONDS = 10.0
-_LOCAL_ENVIRONMENT = {
-    # Ray's switch for machines without clusters; without it 127.0.0.1 is replaced by the outer address
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    "RAY_AUTH_MODE": "token",
-}
 
 
 @contextmanager
@@ -40,8 +35,11 @@ def connected(address: str | None, *, cpus: int) -> Iterator[Any]:
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # it sends nothing anywhere
     if address is None:
-        with _environment({**_LOCAL_ENVIRONMENT, "RAY_AUTH_TOKEN": secrets.token_hex(32)}):
-            ray = require("ray", extra="ray")
+        ray = require("ray", extra="ray")
+        if ray.is_initialized():  # by the program that uses us, which also shuts it down
+            yield ray
+            return
+        with _only_this_machine():
             _start(ray, cpus)
             try:
                 yield ray
@@ -91,7 +89,7 @@ def _start(ray: Any, cpus: int) -> None:
         ray.shutdown()
         raise ProjectError(
             f"Ray listens on {', '.join(sorted(addresses))}, where others can reach it.",
-            remedy="import nothing of Ray before multimodal_search starts it",
+            remedy="use another version of Ray, or --engine processes",
         )
 
 
@@ -119,16 +117,22 @@ def _check_reachable(address: str) -> None:
 
 
 @contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set variables that Ray and the processes it starts read; as they were on leaving."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
+def _only_this_machine() -> Iterator[None]:
+    """What a Ray of our own is started with; as it was on leaving.
+
+    Ray replaces 127.0.0.1 by the outer address unless its switch for systems without clusters is off, which
+    it reads when it is imported. The token keeps out other users of this machine; without one in the
+    environment Ray leaves one in the home folder.
+    """
+    constants: Any = importlib.import_module("ray._private.ray_constants")
+    token = "RAY_AUTH_TOKEN"
+    clusters, before = constants.ENABLE_RAY_CLUSTER, os.environ.get(token)
+    constants.ENABLE_RAY_CLUSTER = False
+    os.environ.update({constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0", token: before or secrets.token_hex(32)})
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                with contextlib.suppress(KeyError):
-                    del os.environ[name]
-            else:
-                os.environ[name] = value
+        constants.ENABLE_RAY_CLUSTER = clusters
+        del os.environ[constants.ENABLE_RAY_CLUSTERS_ENV_VAR]
+        if before is None:
+            del os.environ[token]
