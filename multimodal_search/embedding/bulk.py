@@ -23,7 +23,7 @@ from multimodal_search.errors import DataError, SettingsError
 from multimodal_search.settings import EmbedSettings
 from multimodal_search.sources.inputs import Inputs, open_inputs
 from multimodal_search.storage import S3Options, configure_s3, default_features_dir
-from multimodal_search.tables import FeatureTable, PlannedTable, TableInfo
+from multimodal_search.tables import FeatureTable, PlannedTable, TableInfo, claim_target, write_single_file
 from multimodal_search.types import Modality
 
 _log = logging.getLogger(__name__)
@@ -74,6 +74,8 @@ def run(settings: EmbedSettings) -> Summary:
         _log.info("%s on %s (%s)", hello.card.name, hello.device, hello.precision)
         info = table_info(settings, hello, inputs)
         with PlannedTable(where.parts_url, info, overwrite=settings.overwrite) as table:
+            if where.kind != "table":
+                claim_target(where.url, where.parts_url, kind=where.kind, overwrite=settings.overwrite)
             meter.start()
             save = partial(rescue, s3=storage.current_s3(), at_least_px=hello.decode_at_least_px)
             _compute(settings, inputs, session, table, info, meter, save)
@@ -196,10 +198,8 @@ def _compute(
 def _finish(settings: EmbedSettings, where: Destination, table: FeatureTable) -> None:
     if where.kind == "table":
         return
-    from multimodal_search.tables import write_single_file
-
     begin = time.monotonic()
-    write_single_file(
+    written = write_single_file(
         table,
         where.url,
         kind=where.kind,
@@ -207,7 +207,10 @@ def _finish(settings: EmbedSettings, where: Destination, table: FeatureTable) ->
         id_pattern=settings.id_pattern,
         overwrite=settings.overwrite,
     )
-    _log.info("wrote %s in %.1f s", where.url, time.monotonic() - begin)
+    if written:
+        _log.info("wrote %s in %.1f s", where.url, time.monotonic() - begin)
+    else:
+        _log.info("%s is up to date", where.url)
 
 
 def _tell(meter: Meter, table: PlannedTable, where: Destination) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from multimodal_search.embedding.unfinished import FOLDER as UNFINISHED
-from multimodal_search.errors import OutputError, SettingsError
+from multimodal_search.errors import OutputError, SettingsError, require
 from multimodal_search.settings import EmbedSettings
 from multimodal_search.storage import ensure_bucket, ensure_writable_folder, is_s3
 
@@ -41,6 +41,8 @@ def destination(settings: EmbedSettings) -> Destination:
     Raises:
         SettingsError: it names a kind of file that is not written, or does not go with other flags.
     """
+    if settings.hash == "phash":
+        require("imagehash", extra="bulk")
     url = settings.out.rstrip("/") if is_s3(settings.out) else str(Path(settings.out).expanduser())
     suffix = Path(url).suffix.lower()
     kind = _SUFFIXES.get(suffix, "table")
@@ -63,7 +65,10 @@ def destination(settings: EmbedSettings) -> Destination:
                 remedy="a folder, or a name ending in .parquet, .npy or .hdf5",
             )
         return Destination(url, "table", url)
-    if settings.id_pattern is not None and kind != "hdf5":
+    if kind == "hdf5":
+        if settings.compression == "zstd":
+            raise SettingsError("HDF5 files have no zstd compression.", remedy="--compression gzip")
+    elif settings.id_pattern is not None:
         raise SettingsError("--id-pattern names the data sets of an .hdf5 file.", remedy="leave it out")
     return Destination(url, kind, f"{url}.parts")
 

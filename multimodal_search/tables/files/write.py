@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from multimodal_search.errors import OutputError, SettingsError
+from multimodal_search.errors import OutputError, SettingsError, require
 from multimodal_search.storage import ensure_writable_folder, is_s3, open_store
 from multimodal_search.storage.store import Store
 from multimodal_search.tables.files.hdf5 import write_hdf5
@@ -96,8 +96,11 @@ def claim_target(
 
     Raises:
         OutputError: a file is there that this table did not write.
+        MissingDependencyError: ``.hdf5`` without h5py.
     """
     kind = kind or _kind_of(target)
+    if kind == "hdf5":
+        require("h5py", extra="bulk")
     place = _Place.of(target, kind)
     record = _Record(open_store(table_url), place.name)
     if record.read() is not None:
