@@ -142,6 +142,17 @@ def test_an_outage_is_waited_for(faulty: Any, objects: list[str], caplog: pytest
     assert caplog.text.count("S3 answers again") == 1
 
 
+def test_a_listing_waits_for_its_next_page(
+    faulty: Any, objects: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure_s3(options(faulty, retries=1, outage_seconds=10.0))
+    monkeypatch.setattr(storage.s3, "_PAGE_KEYS", 7)
+    listed = storage.list_objects(storage.parse_s3(objects[0])._replace(key=""))
+    first = next(listed)
+    with faulty.away(1.5):
+        assert len({first.key, *(one.key for one in listed)}) == 40
+
+
 def test_an_outage_without_end(faulty: Any, objects: list[str]) -> None:
     configure_s3(options(faulty, retries=1, outage_seconds=1.0))
     faulty.stop()

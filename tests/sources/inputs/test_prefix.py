@@ -24,9 +24,9 @@ def test_pictures_below_a_prefix(s3_client: Any, bucket: str, opened: Opened) ->
     put(s3_client, bucket, "run/b.jpg", "run/a/1 ?#.PNG", "run/雨.webp", "run-2/c.jpg", "run/n.txt", "run/",
         "run/.hidden/x.jpg", "run//double.jpg", "run/.x.jpg")  # fmt: skip
     inputs = opened(image_dir=f"s3://{bucket}/run/")
+    assert inputs.count == 4
     assert [one.id for one in inputs] == ["/double.jpg", "a/1 ?#.PNG", "b.jpg", "雨.webp"]
     assert inputs.root == f"s3://{bucket}/run"
-    assert inputs.count == 4
     for one in inputs:
         content, key = storage.read_object(one.location)
         assert key == one.key == storage.content_key(one.location)
