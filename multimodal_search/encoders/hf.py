@@ -192,8 +192,8 @@ def _image_options(
     checked |= shared.image_size_option(name, given, size, patch)
     if "image_size" in checked:
         size = (checked["image_size"], checked["image_size"])
-    if pool == "grid" and given.get("grid") is not None:
-        if size is None or patch is None:
-            raise EncoderError(f"{name} has no patch grid of one size", remedy="leave the grid out")
+    if pool == "grid" and size is not None and patch is not None:
         checked |= shared.grid_option(name, given, (size[0] // patch, size[1] // patch), patch)
+    elif pool == "grid" and given.get("grid") is not None:
+        raise EncoderError(f"{name} has no patch grid of one size", remedy="leave the grid out")
     return size, checked

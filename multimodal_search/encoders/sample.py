@@ -78,7 +78,7 @@ def _checked_options(name: str, model: str, pool: Pool, options: dict[str, Any])
     shared.check_known(name, options, ("grid", "image_size", "resize"))
     checked = shared.resize_option(name, options, OWN_RESIZE)
     checked |= shared.image_size_option(name, options, IMAGE_SIZE_PX, None)
-    if pool == "grid" and options.get("grid") is not None:
+    if pool == "grid":
         checked |= shared.grid_option(name, options, PATCHES, None)
     return checked
 

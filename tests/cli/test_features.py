@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,9 +28,9 @@ def no_image_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loading the weights of an image encoder fails."""
     load = encoders.registry.build_from_card
 
-    def refuse(card: Any, *rest: Any) -> Any:
+    def refuse(card: Any, *rest: Any, **options: Any) -> Any:
         assert card.modality is not Modality.IMAGE, "the image encoder is loaded"
-        return load(card, *rest)
+        return load(card, *rest, **options)
 
     monkeypatch.setattr(encoders.registry, "build_from_card", refuse)
     monkeypatch.setattr(encoders, "build_from_card", refuse)
@@ -195,3 +196,99 @@ def test_mistakes_are_errors_with_exit_code_2(home: Path, bulk: Write, tmp_path:
     (moved / "manifest.json").write_text(json.dumps(manifest))
     assert train(home, output, "--features", str(moved)) == 2
     assert "--pool mean" in capsys.readouterr().err
+
+
+def embed(out: Path | str, *flags: str) -> str:
+    """``--features`` for a table made by the real command."""
+    exact = ["--dtype", "float32", "--decode", "exact", "--precision", "fp32"]
+    command = ["embed", *flags, "--encoder", "sample/vit", "--out", str(out), "--engine", "local", *exact]
+    assert main(command) == 0
+    return str(out)
+
+
+def test_embed_a_folder_then_train_on_the_data_around_it(home: Path, tmp_path: Path) -> None:
+    table = embed(tmp_path / "table", "--image-dir", str(world(home) / "images"))
+    assert train(home, tmp_path / "output", "--features", table) == 0
+    same_heads(tmp_path / "output", home / "output")
+
+
+def test_embed_and_train_with_the_same_data_flag(home: Path, tmp_path: Path) -> None:
+    table = embed(tmp_path / "table.parquet", "--data-dir", str(world(home)))
+    texts = tmp_path / "texts.txt"
+    known = json.loads((world(home) / "scenes_metadata.json").read_text())
+    texts.write_text("\n".join(text for scene in known for text in scene["description"]), encoding="utf-8")
+    words = str(tmp_path / "words")
+    command = ["embed", "--text-file", str(texts), "--encoder", "sample/text", "--out", words]
+    assert main([*command, "--dtype", "float32", "--engine", "local"]) == 0
+    assert train(home, tmp_path / "output", "--features", table, "--features", words) == 0
+    same_heads(tmp_path / "output", home / "output")
+
+
+def test_each_command_may_draw_its_own_sample_world(home: Path, tmp_path: Path, capsys: Any) -> None:
+    table = embed(tmp_path / "table", "--use-sample-data", "--sample-scenes", "30")
+    assert main(["train", *SMALL, "--features", table, "--output-dir", str(tmp_path / "output")]) == 0
+    assert "30 by their id; 30 with another time but the same size" in capsys.readouterr().out
+    same_heads(tmp_path / "output", home / "output")
+
+
+def test_a_changed_picture_is_embedded_again_by_the_command_that_is_told(
+    home: Path, tmp_path: Path, capsys: Any
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(world(home), data)
+    table = embed(tmp_path / "table", "--image-dir", str(data / "images"))
+    first, second = sorted((data / "images").iterdir())[:2]
+    shutil.copyfile(second, first)
+    flags = ["--image-encoder", "sample/vit", "--text-encoder", "sample/text", "--epochs", "1"]
+    shared = ["train", "--data-dir", str(data), *flags, "--features", table]
+    assert main([*shared, "--output-dir", str(tmp_path / "before")]) == 0
+    told = capsys.readouterr().out
+    assert "has older content of 1 of the 30 pictures" in told
+    command = shlex.split(told.partition("multimodal-search ")[2].splitlines()[0])
+    exact = ["--engine", "local", "--dtype", "float32", "--decode", "exact", "--precision", "fp32"]
+    assert main([*command, *exact]) == 0
+    assert main([*shared, "--output-dir", str(tmp_path / "after")]) == 0
+    assert "older content" not in capsys.readouterr().out
+
+
+def test_grids_are_for_other_models(home: Path, tmp_path: Path, capsys: Any) -> None:
+    table = embed(tmp_path / "table", "--image-dir", str(world(home) / "images"), "--pool", "grid")
+    assert train(home, tmp_path / "output", "--features", table) == 2
+    assert "--pool mean" in capsys.readouterr().err
+    table = embed(tmp_path / "mean", "--image-dir", str(world(home) / "images"), "--pool", "mean")
+    assert train(home, tmp_path / "output", "--features", table) == 0
+    picture = str(min((world(home) / "images").iterdir()))
+    query = ["--image", picture, "--k", "1", "--json-output"]
+    capsys.readouterr()
+    assert main(["search", "--bundle", str(tmp_path / "output"), *query]) == 0
+    assert json.loads(capsys.readouterr().out)["image_path"].endswith(Path(picture).name)
+
+
+def test_real_nuscenes_through_a_table(real_data: Path, tmp_path: Path, capsys: Any) -> None:
+    pytest.importorskip("nuscenes", reason="the extra nuscenes is not installed")
+    root = real_data / "nuscenes" / "v1.0-mini-rebuilt"
+    data = ["--nuscenes-path", str(root), "--use-devkit"]
+    table = embed(tmp_path / "table", "--image-dir", str(root / "samples"))
+    own = embed(tmp_path / "own", *data)
+    encoders = ["--image-encoder", "sample/vit", "--text-encoder", "sample/text", "--epochs", "2"]
+    ways = {"live": [], "folder": ["--features", table], "source": ["--features", own]}
+    for name, flags in ways.items():
+        assert main(["train", *data, *encoders, *flags, "--output-dir", str(tmp_path / name)]) == 0
+    assert "39 at their place" in capsys.readouterr().out
+    for file in ("image_projector.pt", "text_projector.pt", "vector_db.json", "failures.jsonl"):
+        assert (tmp_path / "source" / file).read_bytes() == (tmp_path / "live" / file).read_bytes(), file
+    # the folder holds more pictures, in other batches, where a matrix product rounds otherwise
+    found, expected = (
+        np.array([one["vec"] for one in json.loads((tmp_path / name / "vector_db.json").read_text())])
+        for name in ("folder", "live")
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_table_in_s3(home: Path, bucket: str, tmp_path: Path, capsys: Any) -> None:
+    table = embed(f"s3://{bucket}/table", "--image-dir", str(world(home) / "images"))
+    assert train(home, tmp_path / "output", "--features", table) == 0
+    same_heads(tmp_path / "output", home / "output")
+    assert f"30 of 30 pictures are in {table}" in capsys.readouterr().out
+    info = json.loads((tmp_path / "output" / "bundle.json").read_text())
+    assert info["data"]["features"] == [table]
