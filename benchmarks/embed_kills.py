@@ -136,7 +136,7 @@ def workers_of(process: psutil.Popen) -> list[psutil.Process]:
         for child in process.children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
                 name = " ".join(child.cmdline())
-                actor = name.startswith("ray::") and "IDLE" not in name
+                actor = name.startswith("ray::RayShell")
                 plain = "python" in child.name() and "ray" not in name and "tracker" not in name
                 if actor or plain:
                     found.append(child)
