@@ -60,7 +60,8 @@ def run(settings: EmbedSettings) -> Summary:
     where = destination(settings)
     inputs = open_inputs(settings, sample_dir=default_features_dir().parent / "sample")
     first = next(iter(inputs))  # an input that is not there is told of before anything is loaded
-    _log.info("%s %s from %s, for example %s", _many(inputs.count), inputs.kind, inputs.root, first.id)
+    noun = f"{inputs.modality.value}s"
+    _log.info("%s %s from %s, for example %s", _many(inputs.count), noun, inputs.root, first.id)
     ensure_writable(where)
     build = build_worker(settings, inputs.modality, where)
     engine = open_engine(
@@ -69,7 +70,7 @@ def run(settings: EmbedSettings) -> Summary:
         device=settings.device,
         ray_address=settings.ray_address,
     )
-    with Meter(inputs.count, inputs.kind, show=True) as meter, engine.open(build) as session:
+    with Meter(lambda: inputs.count, noun, show=True) as meter, engine.open(build) as session:
         hello: Hello = session.hello
         _log.info("%s on %s (%s)", hello.card.name, hello.device, hello.precision)
         info = table_info(settings, hello, inputs)
@@ -233,7 +234,7 @@ def _tell(meter: Meter, table: PlannedTable, where: Destination) -> None:
 def _nothing(inputs: Inputs, table: PlannedTable) -> DataError:
     reasons = "; ".join(dict.fromkeys(one.reason for one in table.table.failures()[:1000]))
     return DataError(
-        f"None of the {_many(inputs.count)} {inputs.kind} could be embedded ({reasons[:300]}).",
+        f"None of the {_many(inputs.count)} {inputs.modality.value}s could be embedded ({reasons[:300]}).",
         where=inputs.root,
         remedy="check that the files are whole pictures, and that they can be read",
     )

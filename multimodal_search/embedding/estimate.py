@@ -70,7 +70,7 @@ def estimate(settings: EmbedSettings) -> str:
     measured = _measure(build, encoder, inputs)
     count = inputs.count
     lines = [
-        f"{count if count is not None else 'an unknown number of'} {inputs.kind} through {encoder.card.name}",
+        f"{count if count is not None else 'an unknown number of'} {inputs.modality.value}s through {encoder.card.name}",
         f"  reading and decoding: {measured.per_core:.1f} a second and core",
         f"  model: {measured.model:.1f} a second",
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,14 +21,19 @@ ADVICE: dict[Stage, str] = {
 
 
 class Meter:
-    """Counts rows over all workers."""
+    """Counts rows over all workers.
 
-    def __init__(self, total: int | None, unit: str, *, show: bool) -> None:
+    Args:
+        total: asked again and again: a long listing is counted while the work goes on.
+    """
+
+    def __init__(self, total: Callable[[], int | None], unit: str, *, show: bool) -> None:
+        self._total = total
         self._seconds: dict[Stage, float] = dict.fromkeys(ADVICE, 0.0)
         self._begin: float | None = None
         self.rows = self.failed = self.found = 0
         self._bar: Any = tqdm(
-            total=total,
+            total=total(),
             unit=f" {unit}",
             desc="embedding",
             disable=not show,
@@ -61,6 +67,7 @@ class Meter:
         for stage, seconds in progress.seconds.items():
             self._seconds[stage] += seconds
         self._bar.set_postfix_str(f"failed {self.failed}, bound by {self.bound}", refresh=False)
+        self._bar.total = self._total()
         self._bar.update(progress.rows)
 
     @property
