@@ -34,11 +34,11 @@ def connected(address: str | None, *, cpus: int) -> Iterator[Any]:
         SettingsError: nothing answers at the address, or Ray cannot be started.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # it sends nothing anywhere
+    ray = require("ray", extra="ray")
+    if ray.is_initialized():  # by the program that uses us, which also shuts it down
+        yield ray
+        return
     if address is None:
-        ray = require("ray", extra="ray")
-        if ray.is_initialized():  # by the program that uses us, which also shuts it down
-            yield ray
-            return
         with _only_this_machine():
             _start(ray, cpus)
             try:
@@ -47,7 +47,6 @@ def connected(address: str | None, *, cpus: int) -> Iterator[Any]:
                 ray.shutdown()
         return
     _check_reachable(address)
-    ray = require("ray", extra="ray")
     try:
         ray.init(address=address, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises all kinds

@@ -19,7 +19,7 @@ from engine_workers import Doer, Job
 from multimodal_search.engines.ray import RayEngine
 from multimodal_search.errors import ProjectError, SettingsError
 
-pytest.importorskip("ray")
+ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
 LOOPBACK = "127.0.0.1"
 
@@ -32,18 +32,20 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     # Ray's switch for systems without clusters: 127.0.0.1 is not replaced by the outer address
     monkeypatch.setattr("ray._private.ray_constants.ENABLE_RAY_CLUSTER", False)
     monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    made = Cluster(head_node_args={"num_cpus": 2, "node_ip_address": LOOPBACK, "include_dashboard": False})
+    head = {"num_cpus": 2, "node_ip_address": LOOPBACK, "include_dashboard": False}
+    made = Cluster(initialize_head=True, head_node_args=head)
     yield made
+    ray.shutdown()
     made.shutdown()
 
 
 def test_every_result_comes_once_though_a_worker_and_a_node_are_lost(cluster: Any) -> None:
+    ray.init(address=cluster.address)  # on the head: it is the only node yet
     doomed = cluster.add_node(num_cpus=1, node_ip_address=LOOPBACK)
     results: dict[str, tuple[str, int]] = {}
-    nodes_after: set[str] = set()
     jobs = (Job(f"job-{number}", "node") for number in itertools.count())
     wanted = 400
-    killed_worker = killed_node = 0
+    killed_worker = killed_node = False
     with RayEngine(cluster.address, count=2, device="cpu").open(Doer) as session:
         for report in session.map(itertools.islice(jobs, wanted)):
             if not report.finished:
@@ -51,14 +53,12 @@ def test_every_result_comes_once_though_a_worker_and_a_node_are_lost(cluster: An
             assert report.task not in results
             results[report.task] = report.value
             node, process = report.value
-            if not killed_worker and len(results) > 20:
+            if not killed_worker and node != doomed.node_id and len(results) > 20:
                 os.kill(process, signal.SIGKILL)
-                killed_worker = len(results)
-            if killed_node:
-                nodes_after.add(node)
-            elif killed_worker and node == doomed.node_id and len(results) > 60:
+                killed_worker = True
+            elif killed_worker and not killed_node and node == doomed.node_id and len(results) > 100:
                 cluster.remove_node(doomed, allow_graceful=False)
-                killed_node = len(results)
+                killed_node = True
     assert sorted(results) == sorted(f"job-{number}" for number in range(wanted))
     assert killed_worker
     assert killed_node
