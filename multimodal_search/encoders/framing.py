@@ -56,11 +56,8 @@ class Framing:
         size = self._resized((pixels.shape[0], pixels.shape[1]))
         if size == pixels.shape[:2]:
             return self._cut_or_padded(pixels)
-        planes = (
-            torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())
-            .permute(2, 0, 1)
-            .unsqueeze(0)
-        )
+        source = torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())
+        planes = source.unsqueeze(0).permute(0, 3, 1, 2)  # in this order torch knows it for channels-last
         mode = "bilinear" if self.bilinear else "bicubic"
         small = F.interpolate(planes, size, mode=mode, antialias=True)
         return self._cut_or_padded(small[0].permute(1, 2, 0).numpy())
