@@ -126,7 +126,14 @@ def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> N
         metavar = "{" + ",".join(map(str, choices)) + "}" if choices else _metavar(field)
         # pydantic compares a literal's values without converting them
         kind = type(choices[0]) if choices else str
-        parser.add_argument(flag, dest=name, metavar=metavar, type=kind, help=text)
+        parser.add_argument(flag, *_other_names(field), dest=name, metavar=metavar, type=kind, help=text)
+
+
+def _other_names(field: FieldInfo) -> list[str]:
+    """Flags that users of other programs know a setting by."""
+    extra = field.json_schema_extra
+    names = extra.get("flags") if isinstance(extra, dict) else None
+    return [str(name) for name in names] if isinstance(names, list) else []
 
 
 class _Comma(argparse.Action):

@@ -220,7 +220,12 @@ class EmbedSettings(DataSettings, S3Settings):
     )
 
     out: str = Field(description="a folder, or a name ending in .parquet, .npy or .hdf5; local or s3://")
-    rows_per_part: int = Field(4096, ge=1, description="rows that are written, and survive, together")
+    rows_per_part: int = Field(
+        4096,
+        ge=1,
+        description="rows that are written, and survive, together",
+        json_schema_extra={"flags": ["--inference-per-file"]},
+    )
     dtype: Literal["float16", "float32"] = Field("float16", description="of the stored vectors")
     compression: Literal["none", "zstd", "gzip"] = Field(
         "none", description="of vectors in .parquet and .hdf5"
