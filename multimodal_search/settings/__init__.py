@@ -1,29 +1,49 @@
 """The one place settings live: models (typed fields), flags (argparse), files (YAML)."""
 
+from multimodal_search.settings.analysis import (
+    ClusterSettings,
+    DuplicatesSettings,
+    MapSettings,
+    SweepSettings,
+)
+from multimodal_search.settings.embedding import EmbedSettings
 from multimodal_search.settings.files import dump_settings, read_config
 from multimodal_search.settings.flags import check, parse
 from multimodal_search.settings.models import (
     DataSettings,
-    EmbedSettings,
     EncoderSettings,
     EvaluateSettings,
     S3Settings,
     SampleSettings,
-    SearchSettings,
     Settings,
     TrainSettings,
 )
+from multimodal_search.settings.search import (
+    IndexSettings,
+    ScenarioSettings,
+    SearchAllSettings,
+    SearchSettings,
+    VectorSettings,
+)
 
 __all__ = [
+    "ClusterSettings",
     "DataSettings",
+    "DuplicatesSettings",
     "EmbedSettings",
     "EncoderSettings",
     "EvaluateSettings",
+    "IndexSettings",
+    "MapSettings",
     "S3Settings",
     "SampleSettings",
+    "ScenarioSettings",
+    "SearchAllSettings",
     "SearchSettings",
     "Settings",
+    "SweepSettings",
     "TrainSettings",
+    "VectorSettings",
     "check",
     "dump_settings",
     "parse",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from multimodal_search.errors import DataError, SettingsError
-from multimodal_search.settings.models import EmbedSettings
+from multimodal_search.settings import EmbedSettings
 from multimodal_search.sources import open_source
 from multimodal_search.sources.inputs.base import Inputs
 from multimodal_search.sources.inputs.folder import FolderInputs

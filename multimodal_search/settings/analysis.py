@@ -1,0 +1,68 @@
+"""Settings of maps, clusters and duplicates."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from multimodal_search.settings.models import Folder
+from multimodal_search.settings.search import Metric, VectorSettings
+
+
+class MapSettings(VectorSettings):
+    """A flat map of the vectors."""
+
+    out: Folder = Field(description="folder for the map's files")
+    n_neighbors: int = Field(15, ge=2, le=200, description="neighbours that UMAP keeps near")
+    min_dist: float = Field(0.1, ge=0, le=1, description="how tightly UMAP packs points")
+    metric: Metric = Field("cosine", description="what near means")
+    seed: int = Field(0, ge=0, description="seed of the layout")
+    color: str | None = Field(None, description="column or metadata field that colours the points")
+    add_to: Folder | None = Field(None, description="a former map: place new rows, move none of the old")
+    format: Literal["json", "parquet"] = Field("parquet", description="scenes_with_umap.json or map.parquet")
+
+
+class ClusteringSettings(VectorSettings):
+    """What is done before clusters are sought."""
+
+    normalize: Literal["l2", "none"] = Field("l2", description="bring vectors to length 1")
+    metric: Literal["euclidean", "cosine"] = Field("euclidean", description="of HDBSCAN")
+    pca: float = Field(0, ge=0, description="components to keep: a count, a share of variance, or 0")
+    seed: int = Field(0, ge=0, description="seed of k-means, PCA and UMAP")
+    umap: bool = Field(False, description="reduce by UMAP first")
+    umap_n_components: int = Field(15, ge=2, description="dimensions that UMAP leaves")
+    umap_n_neighbors: int = Field(30, ge=2, description="UMAP's neighbourhood")
+    labels: Folder | None = Field(None, description="CSV of id,label: also print ARI, NMI and purity")
+
+
+class ClusterSettings(ClusteringSettings):
+    """Group the vectors."""
+
+    out: Folder = Field(description="folder for clusters.csv and summary.json")
+    method: Literal["hdbscan", "kmeans"] = Field("hdbscan", description="how")
+    min_cluster_size: int = Field(10, ge=2, description="of HDBSCAN")
+    min_samples: int | None = Field(None, ge=1, description="of HDBSCAN (default: as --min-cluster-size)")
+    cluster_selection_method: Literal["leaf", "eom"] = Field("eom", description="of HDBSCAN")
+    n_clusters: int = Field(20, ge=2, description="of k-means")
+    pca_report: Folder | None = Field(None, description="CSV of the variance that each component explains")
+
+
+class SweepSettings(ClusteringSettings):
+    """Try many settings of HDBSCAN."""
+
+    out: Folder = Field(description="folder for sweep_results.csv, best_config.yaml, best_clusters.csv")
+    min_cluster_sizes: list[int] = Field([5, 10, 20, 50], description="to try")
+    min_samples_values: list[int] = Field([1, 5, 10], description="to try")
+    methods: list[str] = Field(["eom", "leaf"], description="cluster selection methods to try")
+    pcas: list[float] = Field([0], description="values of --pca to try")
+    num_processes: int = Field(2, ge=1, description="settings tried at the same time")
+
+
+class DuplicatesSettings(VectorSettings):
+    """Near-duplicates, by embedding and by perceptual hash."""
+
+    out: Folder = Field(description="folder for duplicates.csv, keep.txt and summary.json")
+    threshold: float = Field(0.98, gt=0, le=1, description="cosine from which two rows count as the same")
+    hash_distance: int = Field(4, ge=0, le=16, description="bits in which perceptual hashes may differ")
+    split_column: str | None = Field(None, description="column whose values are splits: leaks are flagged")

@@ -1,0 +1,78 @@
+"""Settings of the index and of search."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from multimodal_search.settings.models import BundleSettings, Folder, S3Settings, Settings
+
+Metric = Literal["cosine", "l2", "ip"]
+
+
+class VectorSettings(Settings):
+    """Which vectors a command reads: a feature table, a bundle, a Parquet file, or .npy with its ids."""
+
+    embeddings: str = Field(
+        description="a feature table, a bundle, .parquet, or .npy; local or s3://",
+        json_schema_extra={"flags": ["--emb"]},
+    )
+    ids: Folder | None = Field(None, description="with .npy: one id a line (default: the .ids.txt beside it)")
+
+
+class IndexSettings(VectorSettings, S3Settings):
+    """Build an index, or load the vectors into an engine that is there."""
+
+    out: str | None = Field(None, description="the index file, for example moments.faiss")
+    type: Literal["auto", "flat", "hnsw", "ivfflat", "ivfpq", "sq8"] = Field(
+        "auto", description="kind of index; auto chooses by count, dimension and memory, and measures"
+    )
+    metric: Metric = Field("cosine", description="what near means")
+    memory_budget: str | None = Field(None, description="most memory for the index, for example 2GB")
+    target_recall: float = Field(0.95, gt=0, le=1, description="recall@10 against exact search to tune for")
+    seed: int = Field(0, ge=0, description="seed of training and measuring")
+    backup: str | None = Field(None, description="s3://bucket/prefix that receives index and metadata")
+    backend: Literal["faiss", "qdrant", "qdrant-edge"] = Field("faiss", description="which engine holds it")
+    url: str | None = Field(None, description="of a Qdrant cluster (or a folder, for qdrant-edge)")
+    api_key: str | None = Field(None, description="of a Qdrant cluster (default: $QDRANT_API_KEY)")
+    collection: str | None = Field(None, description="name in Qdrant (default: by fingerprint)")
+    format: Literal["index", "lancedb", "cosmos"] = Field(
+        "index", description="an index, or plain Parquet (id, embedding, metadata) for another program"
+    )
+
+
+class SearchSettings(BundleSettings):
+    """Ask a bundle by words, a picture, a stretch of signal, or several of these at once."""
+
+    text: str | None = Field(None, description="words, in any language the text encoder knows")
+    image: str | None = Field(None, description="a picture")
+    series: str | None = Field(None, description="a signal: .npy of shape (T, D), channels as in the data")
+    k: int = Field(10, ge=1, description="how many moments")
+    against: Literal["image", "text", "timeseries"] | None = Field(
+        None, description="which of the moments' vectors to compare with (default: by what the query is)"
+    )
+    json_output: bool = Field(False, description="print JSON lines instead of a table")
+
+
+class SearchAllSettings(VectorSettings):
+    """The neighbours of every row."""
+
+    out: Folder = Field(description="folder for one CSV a row, neighbors.parquet and a log")
+    topk: int = Field(10, ge=1, le=1000, description="neighbours a row, itself left out")
+    metric: Metric = Field("cosine", description="what near means")
+    exact: bool | None = Field(None, description="compare all pairs (default: up to 200,000 rows)")
+    csv: bool = Field(True, description="write a CSV a row; --no-csv writes the Parquet file alone")
+
+
+class ScenarioSettings(BundleSettings):
+    """Named scenarios of a bundle: judged hits that find more of their kind."""
+
+    name: str | None = Field(None, description="of the scenario; without one, all are listed")
+    text: str | None = Field(None, description="the query that the scenario grows from")
+    up: list[str] = Field([], description="ids of moments that belong to it")
+    down: list[str] = Field([], description="ids of moments that do not")
+    where: str | None = Field(None, description="a filter on metadata")
+    k: int = Field(10, ge=1, description="how many moments")
+    delete: bool = Field(False, description="remove the scenario")
+    json_output: bool = Field(False, description="print JSON lines instead of a table")
