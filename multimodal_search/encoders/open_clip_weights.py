@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import warnings
 import weakref
@@ -21,9 +20,6 @@ _USUAL_TAGS = {
     "ViT-L-14": "laion2b_s32b_b82k",
     "ViT-H-14": "laion2b_s32b_b79k",
 }
-_FOLDER_OF_OPENAI = re.compile(
-    r"\.openai$|^clip-vit-(base|large)-patch", re.IGNORECASE
-)  # repositories' names
 _NO_WEIGHTS = ("input_resolution", "context_length", "vocab_size")  # kept beside the weights by OpenAI
 
 
@@ -72,7 +68,8 @@ def quick_gelu(model: str, weights: str) -> bool:
         return bool(published.get("quick_gelu", False))
     path = Path(weights)
     return path.is_file() and (
-        _is_torchscript(path) or any(_FOLDER_OF_OPENAI.search(part) for part in path.parts)
+        _is_torchscript(path)
+        or any(part.endswith(".openai") for part in path.parts)  # timm/resnet50_clip.openai
     )
 
 
