@@ -123,9 +123,9 @@ def encoder_choice(settings: EmbedSettings, modality: Modality) -> EncoderChoice
             options["grid"] = (settings.grid_size, settings.grid_size)
         if settings.image_size:
             options["image_size"] = settings.image_size
-        if settings.resize != "crop":
+        if settings.resize:
             options["resize"] = settings.resize
-    elif settings.grid_size or settings.image_size or settings.resize != "crop" or settings.hash != "none":
+    elif settings.grid_size or settings.image_size or settings.resize or settings.hash != "none":
         raise SettingsError(
             "--grid-size, --image-size, --resize and --hash are for pictures.", remedy="leave them out"
         )

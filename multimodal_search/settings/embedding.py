@@ -41,8 +41,10 @@ class EmbedSettings(DataSettings, S3Settings):
     image_size: int | None = Field(
         None, ge=16, le=4096, description="input side in pixels, where not the model's own"
     )
-    resize: Literal["crop", "pad", "squash"] = Field(
-        "crop", description="how a picture becomes square: cut the sides, add borders, or distort"
+    resize: Literal["crop", "pad", "squash"] | None = Field(
+        None,
+        description="how a picture gets the model's shape: cut the sides, add borders, or distort "
+        "(default: as the model was trained, mostly crop)",
     )
     normalize: bool = Field(True, description="L2-normalise pooled embeddings")
 
