@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import math
 import os
@@ -111,6 +112,9 @@ class RayShell:
         # Ray has set it to the CPUs the actor asked for; torch is not imported yet
         os.environ["OMP_NUM_THREADS"] = threads or str(max(1, core_count() // sharing))
         self._said: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._early: dict[int, tuple[Order, bytes]] = {}
+        self._expected = 0
+        self._lock = threading.Lock()
         self._host = Host(self._said.put)
         self._host.forward_logs(level)
         threading.Thread(target=self._work, args=(setup, place), name="worker", daemon=True).start()
@@ -119,9 +123,13 @@ class RayShell:
         self._host.work(setup, place)
         self._said.put(b"")
 
-    def order(self, order: str, payload: bytes) -> None:
-        """See ``Host.order``."""
-        self._host.order(Order(order), payload)
+    def order(self, number: int, order: str, payload: bytes) -> None:
+        """See ``Host.order``; threads may bring them in another order than they were given in."""
+        with self._lock:
+            self._early[number] = Order(order), payload
+            while self._expected in self._early:
+                self._host.order(*self._early.pop(self._expected))
+                self._expected += 1
 
     def poll(self, wait_seconds: float) -> list[bytes]:
         """What was said since the last poll; waits a while for something. An empty message is the last."""
@@ -148,19 +156,17 @@ class _RayHand:
             num_gpus=ask.gpus,
             max_restarts=0,  # an actor that Ray starts again would have lost its tasks
             scheduling_strategy="SPREAD",
-            # one thread each: orders keep their order, and none waits for a poll
-            concurrency_groups={"orders": 1, "polls": 1},
+            max_concurrency=4,  # threads: no order waits for a poll
         )(RayShell)
         threads = os.environ.get("OMP_NUM_THREADS")
         self._actor = shell.remote(setup, place, log_level(), ask.sharing, threads)
-        self._poll = self._actor.poll.options(concurrency_group="polls")
-        self._order = self._actor.order.options(concurrency_group="orders")
+        self._order_count = itertools.count()
         self._thread = threading.Thread(target=self._live, name=f"actor-{place.index}", daemon=True)
         self._thread.start()
 
     def order(self, order: Order, payload: bytes = b"") -> None:
         with contextlib.suppress(Exception):  # the poll meets the same trouble, and tells
-            self._order.remote(order.value, payload)
+            self._actor.order.remote(next(self._order_count), order.value, payload)
 
     def kill(self) -> None:
         with contextlib.suppress(Exception):  # it is gone, or Ray is
@@ -188,7 +194,7 @@ class _RayHand:
         begin = time.monotonic()
         answered = False
         while True:
-            answer = self._poll.remote(_POLL_SECONDS)
+            answer = self._actor.poll.remote(_POLL_SECONDS)
             while not self._ray.wait([answer], timeout=_POLL_SECONDS)[0]:
                 if not answered and time.monotonic() - begin > self._patience_seconds:
                     self._tell(self, Stranded(self._nowhere()))
