@@ -19,7 +19,7 @@ from multimodal_search.embedding.rescue import rescue
 from multimodal_search.embedding.tasks import Hello, PartDone, PartTask
 from multimodal_search.embedding.worker import BuildWorker, EncoderChoice
 from multimodal_search.engines import Session, open_engine
-from multimodal_search.errors import DataError, SettingsError
+from multimodal_search.errors import DataError, EncoderError, SettingsError
 from multimodal_search.settings import EmbedSettings
 from multimodal_search.sources.inputs import Inputs, open_inputs
 from multimodal_search.storage import S3Options, configure_s3, default_features_dir
@@ -137,9 +137,18 @@ def encoder_choice(settings: EmbedSettings, modality: Modality) -> EncoderChoice
 
 
 def table_info(settings: EmbedSettings, hello: Hello, inputs: Inputs) -> TableInfo:
-    """What all rows of the table have in common."""
+    """What all rows of the table have in common.
+
+    Raises:
+        EncoderError: grids whose shape is not fixed.
+    """
     card = hello.card
     grid = card.options.get("grid") if card.pool == "grid" else None
+    if card.pool == "grid" and grid is None:
+        raise EncoderError(
+            f"{card.name} takes pictures of any size, so that its grids differ in shape.",
+            remedy="name one shape: --grid-size 7 or 14",
+        )
     return TableInfo(
         fingerprint=hello.fingerprint,
         dim=card.dim,

@@ -6,6 +6,7 @@ from multimodal_search.tables.opening import open_table
 from multimodal_search.tables.parts import PartFailure, write_planned_part
 from multimodal_search.tables.planned import PlannedTable
 from multimodal_search.tables.reader import FeatureTable
+from multimodal_search.tables.vectors import VectorSet, open_vectors
 from multimodal_search.tables.writer import TableWriter, write_table
 
 __all__ = [
@@ -15,8 +16,10 @@ __all__ = [
     "PlannedTable",
     "TableInfo",
     "TableWriter",
+    "VectorSet",
     "claim_target",
     "open_table",
+    "open_vectors",
     "part_name",
     "read_ids",
     "write_planned_part",
