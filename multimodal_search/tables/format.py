@@ -34,7 +34,7 @@ ROWS_SUFFIX = ".parquet"
 FAILURES_SUFFIX = ".failures.jsonl"
 ROWS_PER_GENERATION = 10**9
 _BINDING_SETTINGS = ("precision", "decode", "hash")
-_FILE = re.compile(r"(part-[0-9a-f]{16}(?:-\d+)?)(\.npy|\.failures\.jsonl|\.parquet)")
+_FILE = re.compile(r"(part-[0-9a-f]{16}(?:-[0-9]+)?(?:-[0-9a-f]{8})?)(\.npy|\.failures\.jsonl|\.parquet)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +140,19 @@ def part_name(ids: Sequence[str], keys: Sequence[str]) -> str:
     return f"part-{digest.hexdigest()[:16]}"
 
 
-def stored_name(name: str, sequence: int) -> str:
+def stored_name(name: str, sequence: int, tried: Sequence[str] | None) -> str:
     """The name of a planned part's files.
 
-    Content that changes and later changes back leads to the same plan again; the former part's other rows
-    still hold, so that the new one must not replace it.
+    One plan can lead to several parts, of which none may replace another: content may change and change back,
+    and a part may hold only the inputs that other parts lacked.
+
+    Args:
+        tried: the inputs that became rows or failures; None for all that were planned.
     """
     generation = sequence // ROWS_PER_GENERATION
-    return f"{name}-{generation}" if generation else name
+    if tried is None:
+        return f"{name}-{generation}" if generation else name
+    return f"{name}-{generation}-{part_name(sorted(tried), ()).removeprefix('part-')[:8]}"
 
 
 def part_of_file(file_name: str) -> str | None:

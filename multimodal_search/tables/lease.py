@@ -84,7 +84,7 @@ class Lease:
         """Let others write."""
         self._stop.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(timeout=10.0)  # longer only where S3 is away
         with contextlib.suppress(ProjectError):  # it expires by itself
             if self._lost is None and self._number and self._is_ours(self._read(self._number)):
                 self._store.remove(self._name(self._number))

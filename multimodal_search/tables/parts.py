@@ -87,10 +87,12 @@ def write_planned_part(
     if {"id", "key"} & set(columns):
         raise ValueError("the metadata columns 'id' and 'key' are taken")
     raw, listed = npy_bytes(array), encode_failures(failures)
+    tried = [*ids, *(one.id for one in failures)]
+    inputs = len(tried) if inputs is None else inputs
     own: dict[str, Any] = {
-        "name": stored_name(name, sequence),
+        "name": stored_name(name, sequence, tried if len(tried) < inputs else None),
         "sequence": sequence,
-        "inputs": len(ids) + len(failures) if inputs is None else inputs,
+        "inputs": inputs,
         "vectors_bytes": len(raw),
         "vectors_sha256": hashlib.sha256(raw).hexdigest(),
         "failures": len(failures),

@@ -174,7 +174,9 @@ class PlannedTable:
             return sum(part.failures for part in self._parts.sorted())
 
     def _write_failures(self) -> None:
-        failures = standing_failures(self.store, self._parts.sorted())
+        recovered = self._index.recovered if self._index is not None else set()
+        standing = standing_failures(self.store, self._parts.sorted())
+        failures = [one for one in standing if one.id not in recovered]
         failures += [PartFailure(one.id, one.path, one.reason) for one in self._not_listed]
         self.failed = len(failures)
         if failures:

@@ -18,53 +18,107 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 class RowIndex:
-    """The latest row of each id, as 64-bit hashes of the id and of (id, key): 20 bytes a row.
-
-    A false match needs two equal hashes, of which Python's are seeded anew in each process: one in 10**13
-    for an input without a key against a million rows, far less for one with a key.
+    """The latest row and the latest failure of each id: 20 bytes each.
 
     Attributes:
-        stale: parts of which a later part holds some row anew.
+        stale: parts that do not say the latest of all their inputs.
+        recovered: inputs, of those that ``known`` was asked for, that failed later than their row was made,
+            and now have the row's content again.
     """
 
     def __init__(self, store: Store, parts: Sequence[PartInfo]) -> None:
         ordered = sorted(parts, key=lambda part: part.order)
-        total = sum(part.rows for part in ordered)
-        ids, pairs = np.empty(total, np.int64), np.empty(total, np.int64)
-        start = 0
+        self._rows = _Latest(sum(part.rows for part in ordered), ordered)
+        numbers = {part.name: number for number, part in enumerate(ordered)}
         for part, rows in in_parts(store, [part for part in ordered if part.rows]):
-            stop = start + part.rows
-            names, keys = rows["id"].to_pylist(), rows["key"].to_pylist()
-            ids[start:stop], pairs[start:stop] = _hashes(names), _pair_hashes(names, keys)
-            start = stop
-        owner = np.repeat(np.arange(len(ordered), dtype=np.int32), [part.rows for part in ordered])
-        order = np.argsort(ids, kind="stable")
-        ids = ids[order]
-        last = np.append(ids[1:] != ids[:-1], True) if total else np.zeros(0, np.bool_)
-        owner = owner[order]
-        self.stale = {ordered[one].name for one in np.unique(owner[~last]).tolist()}
-        generations = np.array([part.generation for part in ordered], dtype=np.int32)
-        self._ids, self._pairs = ids[last], pairs[order][last]
-        self._generations = generations[owner[last]] if total else owner
-        failed = [one for part in ordered for one in read_failures(store, part)]
-        self._failed = np.sort(_pair_hashes([one.id for one in failed], [one.key for one in failed]))
+            self._rows.add(rows["id"].to_pylist(), rows["key"].to_pylist(), numbers[part.name])
+        self._failed = _Latest(sum(part.failures for part in ordered), ordered)
+        for part in ordered:
+            failures = read_failures(store, part)
+            self._failed.add([one.id for one in failures], [one.key for one in failures], numbers[part.name])
+        stale = self._rows.finish() | self._failed.finish()
+        failed_generations, _ = self._failed.find(self._rows.ids)
+        row_generations, _ = self._rows.find(self._failed.ids)
+        stale |= set(self._rows.parts[failed_generations > self._rows.generations].tolist())
+        stale |= set(self._failed.parts[row_generations >= self._failed.generations].tolist())
+        self.stale = {ordered[number].name for number in stale}
+        self.recovered: set[str] = set()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return self._rows.nbytes + self._failed.nbytes
 
     def known(self, ids: Sequence[str], keys: Sequence[str]) -> tuple[BoolArray, int]:
         """((n,) which inputs have a row or a failure, the generation of a part with the others).
 
         An empty key stands for any.
         """
-        pairs = _pair_hashes(ids, keys)
-        failed = _contains(self._failed, pairs)
-        if not len(self._ids):
-            return failed, 0
-        hashes = _hashes(ids)
-        places = np.minimum(np.searchsorted(self._ids, hashes), len(self._ids) - 1)
-        there = self._ids[places] == hashes
+        hashes, pairs = _hashes(ids), _pair_hashes(ids, keys)
         keyless = np.fromiter((not key for key in keys), np.bool_, len(keys))
-        same = there & (keyless | (self._pairs[places] == pairs))
-        changed = self._generations[places[there & ~same]]
-        return same | failed, int(changed.max()) + 1 if len(changed) else 0
+        row_generations, row_pairs = self._rows.find(hashes)
+        failed_generations, failed_pairs = self._failed.find(hashes)
+        there, failed_later = row_generations >= 0, failed_generations > row_generations
+        same = there & (keyless | (row_pairs == pairs))
+        again = same & ~keyless & failed_later
+        self.recovered.update(ids[place] for place in np.flatnonzero(again))
+        failed_same = failed_pairs == pairs
+        after_row = np.where(there, row_generations + 1, 0)
+        after_failure = np.where(failed_same, failed_generations, failed_generations + 1)
+        following = np.maximum(after_row, after_failure)[~same]
+        return same | (failed_later & failed_same), int(following.max(initial=0))
+
+
+class _Latest:
+    """The latest of what parts say of each id, as 64-bit hashes of the id and of (id, key).
+
+    A false match needs two equal hashes, of which Python's are seeded anew in each process: one in 10**13
+    for an input without a key against a million rows, far less for one with a key.
+    """
+
+    def __init__(self, count: int, ordered: Sequence[PartInfo]) -> None:
+        self.ids = np.empty(count, np.int64)
+        self.parts = np.empty(count, np.int32)
+        self._pairs = np.empty(count, np.int64)
+        self._part_generations = np.array([part.generation for part in ordered], dtype=np.int64)
+        self._count = 0
+
+    def add(self, ids: Sequence[str], keys: Sequence[str], part: int) -> None:
+        """What a part says; parts come in the table's order."""
+        some = slice(self._count, self._count + len(ids))
+        self.ids[some], self._pairs[some], self.parts[some] = _hashes(ids), _pair_hashes(ids, keys), part
+        self._count += len(ids)
+
+    def finish(self) -> set[int]:
+        """Keep the last of each id; returns the parts of the others."""
+        order = np.argsort(self.ids, kind="stable")
+        ids = self.ids[order]
+        last = np.ones(len(ids), np.bool_)
+        last[:-1] = ids[1:] != ids[:-1]
+        former = set(np.unique(self.parts[order[~last]]).tolist())
+        order = order[last]
+        self.ids, self._pairs, self.parts = ids[last], self._pairs[order], self.parts[order]
+        return former
+
+    @property
+    def generations(self) -> IntArray:
+        """Of each."""
+        return self._part_generations[self.parts]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return self.ids.nbytes + self._pairs.nbytes + self.parts.nbytes
+
+    def find(self, hashes: IntArray) -> tuple[IntArray, IntArray]:
+        """(generations, pairs) of these ids; (-1, 0) of one that is not there."""
+        generations, pairs = np.full(len(hashes), -1), np.zeros(len(hashes), np.int64)
+        if len(self.ids):
+            places = np.searchsorted(self.ids[:-1], hashes)
+            there = self.ids[places] == hashes
+            generations[there] = self._part_generations[self.parts[places[there]]]
+            pairs[there] = self._pairs[places[there]]
+        return generations, pairs
 
 
 def in_parts(store: Store, parts: Iterable[PartInfo]) -> Iterable[tuple[PartInfo, pa.Table]]:
@@ -91,11 +145,3 @@ def _hashes(texts: Sequence[str]) -> IntArray:
 
 def _pair_hashes(ids: Sequence[str], keys: Sequence[str]) -> IntArray:
     return np.fromiter(map(hash, zip(ids, keys, strict=True)), np.int64, len(ids))
-
-
-def _contains(ascending: IntArray, wanted: IntArray) -> BoolArray:
-    if not len(ascending):
-        return np.zeros(len(wanted), np.bool_)
-    places = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
-    found: BoolArray = ascending[places] == wanted
-    return found

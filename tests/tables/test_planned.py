@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from multimodal_search.errors import BundleError, EncoderError, OutputError
 from multimodal_search.storage import open_store
@@ -142,6 +145,58 @@ def test_a_part_lost_beside_newer_ones_is_computed_again(tmp_path: Path) -> None
     run(tmp_path, {"a/900": "other", **changed}, stop_after=0)  # drops it, and is stopped
     assert sorted(run(tmp_path, changed)) == ["a/004", "a/006", "a/007"]
     assert_holds(tmp_path, changed)
+
+
+some_ids = st.sampled_from([f"a/{i}" for i in range(9)])
+contents_of_folders = st.dictionaries(
+    some_ids, st.sampled_from(["k1", "k2", "k3", "bad1", "net1"]), min_size=1
+)
+steps = st.tuples(
+    contents_of_folders,
+    st.integers(1, 5),
+    st.integers(0, 3),
+    st.sampled_from([None, ".npy", ".parquet", "manifest.json"]),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(steps, max_size=5), contents_of_folders, st.integers(1, 5))
+def test_whatever_happened_before_a_finished_run_holds_every_input(
+    history: list[tuple[Content, int, int, str | None]], content: Content, per_part: int
+) -> None:
+    """Folders that grow, shrink and change, parts of any size, kills, and files that are lost."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name, "t")
+        for former, rows, stop_after, lost in history:
+            run(folder, dict(sorted(former.items())), per_part=rows, stop_after=stop_after)
+            victims = sorted(path for path in folder.iterdir() if lost and path.name.endswith(lost))
+            if victims:
+                victims[0].unlink()
+        content = dict(sorted(content.items()))
+        run(folder, content, per_part=per_part)
+        table = open_table(folder)
+        wanted = {one: key for one, key in content.items() if not key.startswith(("bad", "net"))}
+        rows_now = {table.ids[row]: row for row in table.latest_rows().tolist()}
+        assert len(rows_now) == len(table.latest_rows())
+        assert {one: table.keys[rows_now[one]] for one in wanted} == wanted
+        for one, key in wanted.items():
+            assert table.vectors([one])[0].tolist() == vector(one, key)
+        failed = {one.id for one in table.failures()}
+        assert {one for one in content if one not in rows_now} <= failed
+        assert not failed & set(wanted)
+        again = run(folder, content, per_part=per_part)
+        assert all(content[one].startswith("net") for one in again)
+
+
+def test_what_a_part_lacks_joins_it_and_never_replaces_it(tmp_path: Path) -> None:
+    run(tmp_path, {"a/1": "k", "a/3": "bad"}, per_part=2)
+    content = {"a/2": "net", "a/3": "bad", "a/4": "k"}
+    run(tmp_path, content, per_part=3)  # holds a/2 and a/4 only
+    lost = open_table(tmp_path).parts[0]
+    (tmp_path / f"{lost.name}.npy").unlink()
+    assert set(run(tmp_path, content, per_part=3)) <= {"a/2", "a/3"}
+    assert open_table(tmp_path).vectors(["a/4"])[0].tolist() == vector("a/4", "k")
+    assert {one.id for one in open_table(tmp_path).failures()} == {"a/2", "a/3"}
 
 
 def test_failures_are_listed_once_and_those_worth_it_tried_again(tmp_path: Path) -> None:
@@ -437,3 +492,10 @@ def test_many_threads_write_parts_of_one_table(tmp_path: Path) -> None:
     with PlannedTable(tmp_path, INFO) as table:
         assert table.rows == 100
     np.testing.assert_array_equal(open_table(tmp_path).gather(), vectors)
+
+
+def test_a_file_that_was_broken_for_a_while_is_no_failure(tmp_path: Path) -> None:
+    for content in (FIRST, {**FIRST, "a/004": "bad"}, FIRST):
+        run(tmp_path, content)
+    assert_holds(tmp_path, FIRST)
+    assert open_table(tmp_path).failures() == []
