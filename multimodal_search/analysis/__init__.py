@@ -1,0 +1,1 @@
+"""What a set of vectors looks like: neighbours, maps, clusters, duplicates."""

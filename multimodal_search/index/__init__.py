@@ -1,0 +1,1 @@
+"""Nearest vectors: an index chosen, built, tuned and measured; other engines behind the same questions."""
