@@ -193,9 +193,10 @@ class _RayHand:
         """
         begin = time.monotonic()
         answered = False
+        look_seconds = min(_POLL_SECONDS, self._patience_seconds)
         while True:
             answer = self._actor.poll.remote(_POLL_SECONDS)
-            while not self._ray.wait([answer], timeout=_POLL_SECONDS)[0]:
+            while not self._ray.wait([answer], timeout=look_seconds)[0]:
                 if not answered and time.monotonic() - begin > self._patience_seconds:
                     self._tell(self, Stranded(self._nowhere()))
                     begin = time.monotonic()

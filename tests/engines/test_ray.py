@@ -24,33 +24,61 @@ pytestmark = pytest.mark.slow
 LOOPBACK = "127.0.0.1"
 
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch, wait_until: Callable[..., None]) -> Iterator[Any]:
-    """A head with two CPUs, in processes of its own on the loopback interface."""
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A head with two CPUs, in processes of its own on the loopback interface; also for ray:// clients."""
     from ray.cluster_utils import Cluster
 
-    # Ray's switch for systems without clusters: 127.0.0.1 is not replaced by the outer address
-    monkeypatch.setattr("ray._private.ray_constants.ENABLE_RAY_CLUSTER", False)
-    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     with socket.socket() as free:
         free.bind((LOOPBACK, 0))
         client_port = free.getsockname()[1]
     head = {"num_cpus": 2, "node_ip_address": LOOPBACK, "include_dashboard": False}
-    made: Any = Cluster(initialize_head=True, head_node_args={**head, "ray_client_server_port": client_port})
-    made.client_port = client_port
+    with pytest.MonkeyPatch.context() as patch:
+        # Ray's switch for systems without clusters: 127.0.0.1 is not replaced by the outer address
+        patch.setattr("ray._private.ray_constants.ENABLE_RAY_CLUSTER", False)
+        patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        made: Any = Cluster(
+            initialize_head=True, head_node_args={**head, "ray_client_server_port": client_port}
+        )
+        made.client_port = client_port
+        yield made
+        made.shutdown()
 
-    def answers() -> bool:
-        with socket.socket() as client:
-            return client.connect_ex((LOOPBACK, client_port)) == 0
 
-    wait_until(answers)
-    yield made
+def answers(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex((LOOPBACK, port)) == 0
+
+
+@pytest.fixture
+def driver(cluster: Any) -> Iterator[None]:
+    """Joined to the head, whatever nodes come later."""
+    ray.init(address=cluster.address)
+    yield
     ray.shutdown()
-    made.shutdown()
 
 
-def test_every_result_comes_once_though_a_worker_and_a_node_are_lost(cluster: Any) -> None:
-    ray.init(address=cluster.address)  # on the head: it is the only node yet
+def test_a_cluster_is_reached_from_outside(cluster: Any, wait_until: Callable[..., None]) -> None:
+    """``ray://``; what a worker raises comes through too."""
+    pytest.importorskip("grpc")
+    wait_until(lambda: answers(cluster.client_port))
+    with RayEngine(f"ray://{LOOPBACK}:{cluster.client_port}", count=1, device="cpu").open(Doer) as session:
+        done = [report for report in session.map([Job("a", number=3), Job("b", number=4)]) if report.finished]
+        assert sorted(report.value for report in done) == [9, 16]
+        with pytest.raises(DataError, match="no such data"):
+            list(session.map([Job("bad", "project error")]))
+
+
+def test_no_node_can_take_a_worker(cluster: Any) -> None:
+    with (
+        pytest.raises(ProjectError, match="No node of the Ray cluster could take a worker") as caught,
+        RayEngine(cluster.address, device="cuda", patience_seconds=1.0).open(Doer),
+    ):
+        pass
+    assert "1 GPU" in str(caught.value)
+
+
+def test_every_result_comes_once_though_a_worker_and_a_node_are_lost(cluster: Any, driver: None) -> None:
     doomed = cluster.add_node(num_cpus=1, node_ip_address=LOOPBACK)
     results: dict[str, tuple[str, int]] = {}
     jobs = (Job(f"job-{number}", "node") for number in itertools.count())
@@ -73,25 +101,6 @@ def test_every_result_comes_once_though_a_worker_and_a_node_are_lost(cluster: An
     assert killed_worker
     assert killed_node
     assert len({process for _, process in results.values()}) >= 3
-
-
-def test_a_cluster_is_reached_from_outside(cluster: Any) -> None:
-    """``ray://``; what a worker raises comes through too."""
-    pytest.importorskip("grpc")
-    with RayEngine(f"ray://{LOOPBACK}:{cluster.client_port}", count=1, device="cpu").open(Doer) as session:
-        done = [report for report in session.map([Job("a", number=3), Job("b", number=4)]) if report.finished]
-        assert sorted(report.value for report in done) == [9, 16]
-        with pytest.raises(DataError, match="no such data"):
-            list(session.map([Job("bad", "project error")]))
-
-
-def test_no_node_can_take_a_worker(cluster: Any) -> None:
-    with (
-        pytest.raises(ProjectError, match="No node of the Ray cluster could take a worker") as caught,
-        RayEngine(cluster.address, device="cuda", patience_seconds=1.0).open(Doer),
-    ):
-        pass
-    assert "1 GPU" in str(caught.value)
 
 
 @pytest.mark.parametrize("address", ["nonsense", "host:", "ray://:x"])
