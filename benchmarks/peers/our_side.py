@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -36,12 +37,14 @@ class Told:
         bound: the stage that bound it, as it names it.
         share: of the worker's time that went there, 0 .. 1.
         startup_seconds: the rest of the command's time: imports, loading the model, ending.
+        processor_seconds: of all its processes, start-up included.
     """
 
     rate: float
     bound: str
     share: float
     startup_seconds: float
+    processor_seconds: float
 
 
 class _NoModel(FrozenEncoder):
@@ -136,7 +139,7 @@ def whole_job(model: str, weights: Path, folder: Path, out: Path, flags: Sequenc
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-m", "multimodal_search", "embed", "--image-dir", str(folder)]
     command += ["--encoder", f"open_clip/{model}", "--weights", str(weights), "--out", str(out), *flags]
-    begin = time.perf_counter()
+    begin, busy = time.perf_counter(), _of_children()
     done = subprocess.run(
         command,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -149,4 +152,9 @@ def whole_job(model: str, weights: Path, folder: Path, out: Path, flags: Sequenc
     if done.returncode or told is None:
         sys.exit(f"{' '.join(command)}\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}")
     count, rate = int(told[1]), float(told[2])
-    return Told(rate, told[3], int(told[4]) / 100, seconds - count / rate)
+    return Told(rate, told[3], int(told[4]) / 100, seconds - count / rate, _of_children() - busy)
+
+
+def _of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
