@@ -75,6 +75,8 @@ def run(settings: EmbedSettings) -> Summary:
         _log.info("%s on %s (%s)", hello.card.name, hello.device, hello.precision)
         info = table_info(settings, hello, inputs)
         with PlannedTable(where.parts_url, info, overwrite=settings.overwrite) as table:
+            if settings.overwrite and where.unfinished is not None:
+                shutil.rmtree(where.unfinished, ignore_errors=True)
             if where.kind != "table":
                 claim_target(where.url, where.parts_url, kind=where.kind, overwrite=settings.overwrite)
             meter.start()
