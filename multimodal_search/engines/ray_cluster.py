@@ -117,21 +117,19 @@ def _check_reachable(address: str) -> None:
 
 @contextmanager
 def _only_this_machine() -> Iterator[None]:
-    """What a Ray of our own is started with; as it was on leaving.
+    """What a Ray of our own is started with.
 
     Ray replaces 127.0.0.1 by the outer address unless its switch for systems without clusters is off, which
     it reads when it is imported. The token keeps out other users of this machine; without one in the
-    environment Ray leaves one in the home folder.
+    environment Ray leaves one in the home folder. It stays: Ray keeps the first one for the process' life.
     """
     constants: Any = importlib.import_module("ray._private.ray_constants")
-    token = "RAY_AUTH_TOKEN"
-    clusters, before = constants.ENABLE_RAY_CLUSTER, os.environ.get(token)
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    clusters = constants.ENABLE_RAY_CLUSTER
     constants.ENABLE_RAY_CLUSTER = False
-    os.environ.update({constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0", token: before or secrets.token_hex(32)})
+    os.environ[constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
     try:
         yield
     finally:
         constants.ENABLE_RAY_CLUSTER = clusters
         del os.environ[constants.ENABLE_RAY_CLUSTERS_ENV_VAR]
-        if before is None:
-            del os.environ[token]
