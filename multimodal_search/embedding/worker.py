@@ -30,7 +30,7 @@ from multimodal_search.types import Input, Modality, Pool
 
 CHECKPOINT_SECONDS = 2.0
 _HOPELESS_BATCHES = 3
-_PARTS_IN_WRITING = 2
+_PARTS_IN_WRITING = 1  # less than an engine hands out ahead: a report is what brings the next task
 
 
 @dataclass(frozen=True, slots=True)
