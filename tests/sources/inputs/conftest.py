@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from multimodal_search.settings.models import EmbedSettings
+from multimodal_search.settings import EmbedSettings
 from multimodal_search.sources.inputs import Inputs, open_inputs
 
 Opened = Callable[..., Inputs]

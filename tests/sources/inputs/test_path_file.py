@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from multimodal_search import storage
 from multimodal_search.errors import DataError, SettingsError
-from multimodal_search.settings.models import EmbedSettings
+from multimodal_search.settings import EmbedSettings
 from multimodal_search.sources.inputs import Inputs, open_inputs
 
 Opened = Callable[..., Inputs]
