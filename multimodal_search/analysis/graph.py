@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from multimodal_search.analysis.neighbors_cache import GraphCache, content_digest
+from multimodal_search.analysis.neighbors_cells import approximate_neighbours
 from multimodal_search.analysis.neighbors_exact import exact_neighbours
 from multimodal_search.analysis.neighbors_scores import prepare
 from multimodal_search.settings.search import Metric
@@ -43,7 +46,7 @@ class Graph:
 def neighbour_graph(
     vectors: VectorSet, k: int, metric: Metric = "cosine", *, exact: bool | None = None, seed: int = 0
 ) -> Graph:
-    """The k nearest others of each row.
+    """The k nearest others of each row; one copy of the vectors as float32 is held in memory.
 
     Args:
         exact: compare all pairs; None: up to 200,000 rows.
@@ -53,8 +56,42 @@ def neighbour_graph(
         raise ValueError(f"k must be at least 1, not {k}")
     usable = vectors.usable()
     scored = prepare(vectors, usable, metric)
-    near, away = exact_neighbours(scored, k)
-    return _spread(near, away, usable, metric, exact=True, recall=1.0)
+    if _compares_all(len(vectors), exact):
+        near, away = exact_neighbours(scored, k)
+        return _spread(near, away, usable, metric, exact=True, recall=1.0)
+    near, away, recall = approximate_neighbours(scored, k, seed)
+    return _spread(near, away, usable, metric, exact=False, recall=recall)
+
+
+def shared_graph(
+    vectors: VectorSet,
+    k: int,
+    metric: Metric = "cosine",
+    *,
+    beside: Path,
+    exact: bool | None = None,
+    seed: int = 0,
+    content: str | None = None,
+) -> Graph:
+    """As ``neighbour_graph``; read from ``.neighbours`` beside an output where another command left it.
+
+    Args:
+        beside: the output's folder or file; graphs are in its parent's ``.neighbours``, the newest eight.
+        content: ``content_digest(vectors)``, where it is known.
+    """
+    whole = _compares_all(len(vectors), exact)
+    way = "exact" if whole else f"cells{seed}"
+    cache = GraphCache(beside, f"{content or content_digest(vectors)}-{metric}-{way}")
+    if (held := cache.read(k)) is not None:
+        rows, distances, recall = held
+        return Graph(rows, distances, metric, whole, recall)
+    graph = neighbour_graph(vectors, k, metric, exact=whole, seed=seed)
+    cache.write(graph.rows, graph.distances, graph.recall)
+    return graph
+
+
+def _compares_all(n: int, exact: bool | None) -> bool:
+    return n <= EXACT_UP_TO_ROWS if exact is None else exact
 
 
 def _spread(

@@ -15,6 +15,8 @@ COMMANDS = {
     "embed": "images or texts in, features out: folders, path lists, S3; resumes, loses nothing",
     "evaluate": "measure a bundle on scenes it has not seen",
     "search": "find moments by words, a picture or a signal",
+    "search-all": "the nearest neighbours of every row: a CSV a row, and one Parquet",
+    "map": "vectors as points in the plane: UMAP, a picture, a page, a file for embedding-atlas",
     "sample": "write the procedural sample world: extracted, nuscenes or pairs",
 }
 
@@ -69,7 +71,7 @@ def _dispatch(arguments: list[str]) -> int:
     name = arguments[0]
     if name not in COMMANDS:
         raise SettingsError(f"Unknown command {name!r}.", remedy=nearest(name, list(COMMANDS)))
-    command = importlib.import_module(f"multimodal_search.cli.{name}")
+    command = importlib.import_module(f"multimodal_search.cli.{name.replace('-', '_')}")
     try:
         return int(command.main(arguments[1:]) or 0)
     except SystemExit as done:  # argparse, after --help

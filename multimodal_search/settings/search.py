@@ -63,6 +63,9 @@ class SearchAllSettings(VectorSettings):
     metric: Metric = Field("cosine", description="what near means")
     exact: bool | None = Field(None, description="compare all pairs (default: up to 200,000 rows)")
     csv: bool = Field(True, description="write a CSV a row; --no-csv writes the Parquet file alone")
+    modality: Literal["image", "text", "timeseries"] | None = Field(
+        None, description="of a bundle: only rows of this kind"
+    )
 
 
 class ScenarioSettings(BundleSettings):
