@@ -9,6 +9,8 @@ from pydantic import Field
 from multimodal_search.settings.models import Folder
 from multimodal_search.settings.search import Metric, VectorSettings
 
+Modality = Literal["image", "text", "timeseries"]
+
 
 class MapSettings(VectorSettings):
     """A flat map of the vectors."""
@@ -19,6 +21,8 @@ class MapSettings(VectorSettings):
     metric: Metric = Field("cosine", description="what near means")
     seed: int = Field(0, ge=0, description="seed of the layout")
     color: str | None = Field(None, description="column or metadata field that colours the points")
+    clusters: Folder | None = Field(None, description="clusters.csv of 'cluster': colours and names points")
+    modality: Modality | None = Field(None, description="of a bundle: only rows of this kind")
     add_to: Folder | None = Field(None, description="a former map: place new rows, move none of the old")
     format: Literal["json", "parquet"] = Field("parquet", description="scenes_with_umap.json or map.parquet")
 
