@@ -1,42 +1,110 @@
-"""``multimodal-search search``: ask a bundle."""
+"""``multimodal-search search``: ask a bundle, or plain vectors."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
+from typing import Any
 
 from multimodal_search.cli import COMMANDS
 from multimodal_search.cli.launcher import configure_logging
 from multimodal_search.errors import SettingsError
 from multimodal_search.settings import SearchSettings, parse
 
+_WIDTH_OF_A_FILE = 160
+_PARTS = ("text", "image", "series", "id", "vector")
+_AWAY = ("text", "image", "id")
+
 
 def main(argv: Sequence[str]) -> int:
-    """Print the best moments, one a line."""
+    """Print the best moments, and write them to a file if asked."""
     settings = parse(SearchSettings, argv, prog="multimodal-search search", summary=COMMANDS["search"])
-    if not any((settings.text, settings.image, settings.series)):
-        raise SettingsError(
-            "Nothing to search for.",
-            remedy="give --text WORDS, --image FILE, --series FILE.npy, or several of them",
-        )
+    asked = query(settings)
     if not settings.json_output:
         configure_logging()
-    import multimodal_search
+    from multimodal_search.search import Searcher, VectorSearcher, check_format, table, write_hits
 
-    searcher = multimodal_search.load(settings.bundle, device=settings.device)
-    hits = searcher.search(
-        text=settings.text,
-        image=settings.image,
-        series=settings.series,
-        k=settings.k,
-        against=settings.against,
+    if settings.out is not None:
+        check_format(settings.out)
+    searcher = (
+        Searcher.open(settings.bundle, settings.device)
+        if settings.index is None
+        else VectorSearcher.open(settings.index, ids=settings.ids, device=settings.device)
     )
-    for place, hit in enumerate(hits, start=1):
-        if settings.json_output:
+    hits = searcher.search(
+        **asked,
+        k=settings.k,
+        where=settings.where,
+        after=settings.after,
+        before=settings.before,
+        against=settings.modality,
+        metric=settings.metric,
+        per_scene=settings.per_scene,
+        diverse=settings.diverse,
+        merge_seconds=settings.merge_seconds,
+    )
+    if settings.out is not None:
+        write_hits(settings.out, hits)
+    if settings.json_output:
+        for hit in hits:
             print(json.dumps(hit.to_json(), ensure_ascii=False))
-        else:
-            words = " ".join(hit.text.split())
-            print(
-                f"{place:>3}  {hit.score:6.3f}  {hit.id}  {hit.image_path or '-'}\n             {words[:160]}"
-            )
+    else:
+        print(table(hits, shutil.get_terminal_size((_WIDTH_OF_A_FILE, 0)).columns))
     return 0
+
+
+def query(settings: SearchSettings) -> dict[str, Any]:
+    """The parts and their weights, as ``search`` takes them.
+
+    Raises:
+        SettingsError: there is none, or weights that cannot be read.
+    """
+    weights = _weights(settings.weights)
+    asked: dict[str, list[tuple[str, float]]] = {}
+    for flag, kind, sign in (
+        *((kind, kind, 1.0) for kind in _PARTS),
+        *((f"not_{kind}", kind, -1.0) for kind in _AWAY),
+    ):
+        values = getattr(settings, flag)
+        factors = weights.pop(flag, [1.0])
+        if not values and factors != [1.0]:
+            raise SettingsError(f"--weights {_shown(flag)}: the query has no --{_shown(flag)}.")
+        if len(factors) not in (1, len(values)):
+            raise SettingsError(
+                f"--weights {_shown(flag)}: {len(factors)} weights for {len(values)} parts.",
+                remedy="give one for all, or one a part: text=1:0.5",
+            )
+        each = factors * len(values) if len(factors) == 1 else factors
+        found = [(value, sign * weight) for value, weight in zip(values, each, strict=True)]
+        asked.setdefault(kind, []).extend(found)
+    if weights:
+        raise SettingsError(
+            f"--weights {_shown(next(iter(weights)))}: no part of a query.",
+            remedy=f"use {', '.join((*_PARTS, *(f'not-{kind}' for kind in _AWAY)))}",
+        )
+    given: dict[str, Any] = {kind: parts for kind, parts in asked.items() if parts}
+    if not given:
+        raise SettingsError(
+            "Nothing to search for.",
+            remedy="give --text WORDS, --image FILE, --series X.npy, --id ID, --vector X.npy, or several",
+        )
+    return given
+
+
+def _weights(words: Sequence[str]) -> dict[str, list[float]]:
+    """``text=1:0.5`` -> {"text": [1, 0.5]}."""
+    found = {}
+    for word in words:
+        name, _, numbers = word.partition("=")
+        try:
+            found[name.replace("-", "_")] = [float(one) for one in numbers.split(":")]
+        except ValueError:
+            raise SettingsError(
+                f"--weights {word!r} is not NAME=NUMBER.", remedy="for example text=2, or text=1:0.5"
+            ) from None
+    return found
+
+
+def _shown(flag: str) -> str:
+    return flag.replace("_", "-")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from multimodal_search.filters.ast import (
     And,
-    BoolArray,
     Compare,
     Contains,
     Filter,
@@ -17,6 +16,7 @@ from multimodal_search.filters.ast import (
 )
 from multimodal_search.filters.fields import Fields, Scalar, flatten
 from multimodal_search.filters.parser import parse
+from multimodal_search.types import BoolArray
 
 __all__ = [
     "And",

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from multimodal_search.filters.fields import Fields, Scalar, flatten
+from multimodal_search.types import BoolArray
 
 Operator = Literal["==", "!=", "<", "<=", ">", ">="]
-BoolArray = npt.NDArray[np.bool_]
 
 KEYWORDS = frozenset({"and", "or", "not", "in", "contains", "true", "false", "null", "none"})
 PLAIN_NAME = re.compile(r"[^\W\d][\w.]*")

@@ -21,25 +21,43 @@ from multimodal_search.sources.series import (
     repaired,
 )
 from multimodal_search.storage import is_s3, read_bytes
-from multimodal_search.types import EncoderCard, FloatArray, Series
+from multimodal_search.types import EncoderCard, FloatArray, Modality, Series
 
 ImageQuery = str | Path | bytes | Image.Image
 SeriesQuery = str | Path | FloatArray | Series
+VectorQuery = str | Path | FloatArray | Sequence[float]
+
+# one, one with its weight, or a list of either
+TextQueries = str | tuple[str, float] | Sequence[str | tuple[str, float]]
+ImageQueries = ImageQuery | tuple[ImageQuery, float] | Sequence[ImageQuery | tuple[ImageQuery, float]]
+SeriesQueries = SeriesQuery | tuple[SeriesQuery, float] | Sequence[SeriesQuery | tuple[SeriesQuery, float]]
+VectorQueries = VectorQuery | tuple[VectorQuery, float] | Sequence[VectorQuery | tuple[VectorQuery, float]]
 
 
-def texts(query: str | Sequence[str]) -> list[str]:
-    """The words, stripped; several phrases are several parts of one query.
+def read(modality: Modality, query: Any, card: EncoderCard) -> str | Image.Image | Series:
+    """What an encoder of this modality takes.
+
+    Raises:
+        DataError: it cannot be read; the message says why.
+    """
+    if modality is Modality.TEXT:
+        return words(query)
+    return picture(query) if modality is Modality.IMAGE else series(query, card)
+
+
+def words(query: str) -> str:
+    """The words, stripped.
 
     Raises:
         DataError: there is nothing but white space.
     """
-    parts = [query] if isinstance(query, str) else list(query)
-    words = [part.strip() for part in parts]
-    if not words or not all(words):
+    if not isinstance(query, str):
+        raise DataError(f"The query text is no text: {query!r}.", remedy="give words")
+    if not query.strip():
         raise DataError(
             "The query text is empty.", remedy="give a few words, such as 'bus at an intersection'"
         )
-    return words
+    return query.strip()
 
 
 def picture(query: ImageQuery) -> Image.Image:

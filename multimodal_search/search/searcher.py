@@ -1,56 +1,36 @@
-"""Query -> encoder -> head -> exact scan over the bundle's vectors -> moments."""
+"""A bundle that is open for questions: query -> encoders -> heads -> nearest vectors -> moments."""
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
+import pyarrow as pa
 
 from multimodal_search import encoders
 from multimodal_search.encoders.base import FrozenEncoder
 from multimodal_search.errors import BundleError, DataError, SettingsError, SkipInput
+from multimodal_search.filters import Filter
+from multimodal_search.index import Index
+from multimodal_search.index.metric import Metric
 from multimodal_search.projectors.bundle import BundleInfo, load_projectors, read_bundle_info
 from multimodal_search.projectors.heads import Projector
 from multimodal_search.search import queries
+from multimodal_search.search.hits import Hit
+from multimodal_search.search.indexed import index_of, index_ranking
+from multimodal_search.search.options import Time, wanted
+from multimodal_search.search.parts import Part, Weights, combined, parts_of, plain_vector
+from multimodal_search.search.rows import Rows
 from multimodal_search.storage import is_s3
 from multimodal_search.tables import FeatureTable, open_table
 from multimodal_search.types import FloatArray, IntArray, Modality
 
-logger = logging.getLogger(__name__)
-
 _VECTORS = "vectors"
 _DESCRIBED = ("type", "moment_id", "scene_id", "text", "image_path", "location", "timestamp_us", "metadata")
-_SCAN_ROWS = 65_536
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One moment that was found.
-
-    Attributes:
-        score: cosine between the query and the moment's vector, -1 to 1; comparable within one search only.
-        text: the moment's first description, empty where it has none.
-        image_path: relative to ``Searcher.root``, or ``s3://``; None where it has no picture.
-    """
-
-    id: str
-    scene_id: str
-    score: float
-    text: str
-    image_path: str | None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    location: str | None = None
-    timestamp_us: int | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-ready mapping."""
-        return asdict(self)
+_PREFERRED = (Modality.IMAGE, Modality.TEXT, Modality.TIMESERIES)
 
 
 class Searcher:
@@ -76,11 +56,12 @@ class Searcher:
         self._projectors = projectors
         self._device = device
         self._encoders: dict[Modality, FrozenEncoder] = {}
-        self._columns = table.columns().select(_DESCRIBED)
+        self._columns = table.columns()
         kinds = np.asarray(self._columns["type"].to_pylist(), dtype=np.str_)
-        self._rows: dict[Modality, IntArray] = {
+        self._of: dict[Modality, IntArray] = {
             modality: rows for modality in Modality if len(rows := np.flatnonzero(kinds == modality.value))
         }
+        self._opened: dict[Modality, Rows] = {}
 
     @classmethod
     def open(cls, bundle: str | Path, device: str = "auto") -> Self:
@@ -106,13 +87,18 @@ class Searcher:
         return cls(folder, info, table, load_projectors(folder, info, device), device)
 
     def __len__(self) -> int:
-        """How many moments can be found."""
+        """How many items can be found."""
         return len(set(self._columns["moment_id"].to_pylist()))
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
         """What can be asked with."""
         return tuple(self.info.encoders)
+
+    @property
+    def dim(self) -> int:
+        """Length of the vectors in the common space."""
+        return next(iter(self.info.heads.values())).out_dim
 
     @cached_property
     def root(self) -> Path:
@@ -129,51 +115,114 @@ class Searcher:
 
     def search(
         self,
-        text: str | Sequence[str] | None = None,
-        image: queries.ImageQuery | None = None,
-        series: queries.SeriesQuery | None = None,
+        text: queries.TextQueries | None = None,
+        image: queries.ImageQueries | None = None,
+        series: queries.SeriesQueries | None = None,
         k: int = 10,
         *,
+        id: queries.TextQueries | None = None,
+        vector: queries.VectorQueries | None = None,
+        where: str | Filter | None = None,
+        after: Time | None = None,
+        before: Time | None = None,
         against: Modality | str | None = None,
-        weights: Mapping[str, float] | None = None,
+        weights: Weights | None = None,
+        metric: Metric | None = None,
+        per_scene: int | None = None,
+        diverse: bool | float = False,
+        merge_seconds: float | None = None,
     ) -> list[Hit]:
         """The ``k`` moments nearest to the query, best first.
 
-        Several parts (two phrases, words and a picture) become one query: the weighted mean of their vectors.
-        One kind of the moments' vectors is compared: cosines of different kinds are on different scales.
+        A query is a weighted list of parts, of any kinds: each becomes a vector of length one, and the query
+        is their weighted sum. A part is a value, or a pair (value, weight); a list of them is several parts:
+        ``text=["rain", ("night", -1.0)]``. One kind of the moments' vectors is compared: cosines of different
+        kinds are on different scales.
 
         Args:
-            text: words, in any language that the text encoder knows; several phrases as a list.
+            text: words, in any language that the text encoder knows.
             image: a path, an ``s3://`` address, a file's bytes, or a PIL image.
             series: a ``.npy`` path, a (time, channels) array, or a ``Series``.
             k: at most this many hits.
+            id: of a moment in the bundle: its vector (of the compared kind, where it has one).
+            vector: (dim,) in the common space, or the path of a ``.npy`` file with one.
+            where: a condition on metadata, such as ``location == 'tokyo' and speed_max > 10``.
+            after: ISO 8601 or microseconds: the first time that counts.
+            before: the first time that does not.
             against: ``image``, ``text`` or ``timeseries``: which vectors of the moments to compare with; only
                 moments that have one can be found. By default a signal alone is compared with signals,
                 everything else with pictures; and where the bundle lacks those, with what it has.
-            weights: ``text``, ``image``, ``series`` -> weight of that part; 1 where it is not given.
+            weights: kind of part -> a factor for all its parts, or a list with one for each.
+            metric: ``cosine``, ``l2`` or ``ip``: vectors have length one, so that only the score differs.
+            per_scene: at most so many moments of one scene.
+            diverse: choose hits that differ from each other; a number 0 to 1 says how far (True: 0.5).
+            merge_seconds: frames of one scene this near in time are one moment. By default two and a half
+                of the data's usual intervals.
 
         Raises:
-            SettingsError: no query, ``k`` under 1, weights or ``against`` that mean nothing here.
+            SettingsError: no query, or options that mean nothing here.
             DataError: the query cannot be used; the message says why.
             EncoderError: an encoder cannot be loaded, or is not the one that made the bundle.
         """
-        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-            raise SettingsError(f"k must be a whole number of at least 1, not {k!r}.")
-        asked = {"text": text, "image": image, "series": series}
-        parts = {name: part for name, part in asked.items() if part is not None}
-        if not parts:
-            raise SettingsError(
-                "Nothing to search for.", remedy="give text, an image, a series, or several of them"
-            )
-        target = self._target(tuple(parts), against)
-        weighed = _weights(weights, tuple(parts))
-        vector = np.zeros(next(iter(self.info.heads.values())).out_dim, dtype=np.float64)
-        for name, part in parts.items():
-            vector += weighed[name] * self._query_vector(name, part)
-        return self._nearest(_unit(vector), target, int(k))
+        options = wanted(
+            k,
+            where=where,
+            after=after,
+            before=before,
+            metric=metric,
+            per_scene=per_scene,
+            diverse=diverse,
+            merge_seconds=merge_seconds,
+        )
+        parts = parts_of(
+            {"text": text, "image": image, "series": series, "id": id, "vector": vector}, weights
+        )
+        target = self._target({part.kind for part in parts}, against)
+        vectors = [self._part_vector(part, target) for part in parts]
+        return self.rows(target).nearest(combined(vectors, parts, unit=True), options)
 
-    def _target(self, parts: tuple[str, ...], against: Modality | str | None) -> Modality:
-        present = [modality for modality in Modality if modality in self._rows]
+    def rows(self, against: Modality | str) -> Rows:
+        """The moments' vectors of one kind.
+
+        Raises:
+            SettingsError: the bundle has none.
+        """
+        modality = self._target(set(), against)
+        if modality not in self._opened:
+            rows = self._of[modality]
+            columns = self._columns.take(pa.array(rows))
+            index = self._index
+            self._opened[modality] = Rows(
+                columns["moment_id"].to_pylist(),
+                self.dim,
+                lambda some: self._table.gather(rows[some]),
+                columns.select([name for name in columns.column_names if name not in ("id", "key")]),
+                ranker=None
+                if index is None
+                else lambda query, allowed, scan: index_ranking(index, query, allowed, scan, rows),
+            )
+        return self._opened[modality]
+
+    def vectors(self, ids: Sequence[str], against: Modality | str | None = None) -> FloatArray:
+        """(n, dim) float32 of length one: the vectors of these moments; ``search(vector=...)`` takes them.
+
+        Args:
+            against: which of their vectors; by default as ``search`` compares. A moment without one gives
+                its next kind.
+
+        Raises:
+            DataError: an unknown id; the message names the nearest ones.
+        """
+        target = self._target(set(), against)
+        found = [self._known(one, target) for one in ids]
+        return np.stack(found) if found else np.empty((0, self.dim), dtype=np.float32)
+
+    @cached_property
+    def _index(self) -> Index | None:
+        return index_of(self.folder / _VECTORS, self._table)
+
+    def _target(self, kinds: set[str], against: Modality | str | None) -> Modality:
+        present = [modality for modality in Modality if modality in self._of]
         if against is not None:
             names = [modality.value for modality in present]
             if str(against) not in names:
@@ -184,34 +233,39 @@ class Searcher:
             return Modality(str(against))
         if not present:
             raise BundleError("The bundle holds no vectors.", where=self.folder, remedy="train again")
-        wanted = [Modality.IMAGE, Modality.TEXT, Modality.TIMESERIES]
-        if parts == ("series",):
-            wanted.insert(0, Modality.TIMESERIES)
-        return next(modality for modality in wanted if modality in present)
+        if kinds == {"series"} and Modality.TIMESERIES in present:
+            return Modality.TIMESERIES
+        return min(present, key=_PREFERRED.index)
 
-    def _query_vector(self, name: str, part: Any) -> FloatArray:
+    def _part_vector(self, part: Part, target: Modality) -> FloatArray:
+        if part.kind == "vector":
+            return plain_vector(part.value, self.dim)
+        if part.kind == "id":
+            return self._known(str(part.value), target)
+        return self._encoded(part)
+
+    def _known(self, one: str, target: Modality) -> FloatArray:
+        kinds = [modality for modality in (target, *_PREFERRED) if modality in self._of]
+        having = (modality for modality in kinds if self.rows(modality).has(one))
+        # without any, the first one says which ids are near
+        return self.rows(next(having, target)).vectors([one]).reshape(-1)
+
+    def _encoded(self, part: Part) -> FloatArray:
         """(dim,) of length one."""
-        modality = Modality.TIMESERIES if name == "series" else Modality(name)
+        modality = Modality.TIMESERIES if part.kind == "series" else Modality(part.kind)
         if modality not in self.info.encoders:
             raise SettingsError(
-                f"The bundle was made without {modality.value}, so that it cannot be asked with {name}.",
+                f"The bundle was made without {modality.value}, so that it cannot be asked with {part.kind}.",
                 where=self.folder,
                 remedy="it takes: " + ", ".join(one.value for one in self.info.encoders),
             )
-        raw: list[Any]
-        if modality is Modality.TEXT:
-            raw = queries.texts(part)
-        elif modality is Modality.IMAGE:
-            raw = [queries.picture(part)]
-        else:
-            raw = [queries.series(part, self.info.encoders[modality].card)]
+        raw = queries.read(modality, part.value, self.info.encoders[modality].card)
         encoder = self._encoder(modality)
         try:
-            ready = [encoder.preprocess(one) for one in raw]
+            ready = encoder.preprocess(raw)
         except SkipInput as skip:
-            raise DataError(f"The query {name} cannot be used: {skip.reason}.") from skip
-        projected = self._projectors[modality].project(encoder.embed(ready)).astype(np.float64)
-        return _unit(projected.sum(axis=0))
+            raise DataError(f"The query {part.kind} cannot be used: {skip.reason}.") from skip
+        return self._projectors[modality].project(encoder.embed([ready])).reshape(-1)
 
     def _encoder(self, modality: Modality) -> FrozenEncoder:
         if modality not in self._encoders:
@@ -220,51 +274,6 @@ class Searcher:
             encoders.verify(encoder, known.fingerprint, self.folder)
             self._encoders[modality] = encoder
         return self._encoders[modality]
-
-    def _nearest(self, query: FloatArray, target: Modality, k: int) -> list[Hit]:
-        """Exact scan in blocks of the memory map; equal scores in the order of the data."""
-        rows = self._rows[target]
-        scores = np.concatenate(
-            [
-                self._table.gather(rows[start : start + _SCAN_ROWS]).astype(np.float32, copy=False)
-                @ query.astype(np.float32)
-                for start in range(0, len(rows), _SCAN_ROWS)
-            ]
-        )
-        best = np.argsort(-scores, kind="stable")[:k]
-        return [self._hit(int(rows[place]), float(scores[place])) for place in best]
-
-    def _hit(self, row: int, score: float) -> Hit:
-        known = {name: self._columns[name][row].as_py() for name in _DESCRIBED}
-        return Hit(
-            id=known["moment_id"],
-            scene_id=known["scene_id"],
-            score=score,
-            text=known["text"],
-            image_path=known["image_path"],
-            metadata=json.loads(known["metadata"]),
-            location=known["location"],
-            timestamp_us=known["timestamp_us"],
-        )
-
-
-def _weights(weights: Mapping[str, float] | None, parts: tuple[str, ...]) -> dict[str, float]:
-    given = dict(weights or {})
-    if wrong := [name for name in given if name not in parts]:
-        raise SettingsError(
-            f"A weight for {wrong[0]!r}, which is not part of this query ({', '.join(parts)})."
-        )
-    out = {name: float(given.get(name, 1.0)) for name in parts}
-    if not all(np.isfinite(one) for one in out.values()) or not any(out.values()):
-        raise SettingsError(f"The weights must be numbers that are not all zero, not {given}.")
-    return out
-
-
-def _unit(vector: FloatArray) -> FloatArray:
-    length = float(np.linalg.norm(vector))
-    if not np.isfinite(length) or length == 0.0:
-        raise DataError("The query has no direction: its parts cancel, or its encoder found nothing in it.")
-    return vector / length
 
 
 def _resolve(device: str) -> str:

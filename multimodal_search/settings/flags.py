@@ -109,6 +109,16 @@ def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> N
         parser.add_argument(flag, nargs="?", const=True, type=_boolean, metavar="BOOL", dest=name, help=text)
         # hidden: job launchers and people write it, the help need not double
         parser.add_argument(f"--no-{flag[2:]}", action="store_false", dest=name, help=argparse.SUPPRESS)
+    elif _is_repeated(field):
+        # words may hold commas and spaces: one value a flag
+        parser.add_argument(
+            flag,
+            *_other_names(field),
+            action="append",
+            metavar="VALUE",
+            dest=name,
+            help=f"{text} (repeatable)",
+        )
     elif typing.get_origin(_plain(field)) is list:
         # a path may hold a comma
         action, metavar, how = (
@@ -134,6 +144,11 @@ def _other_names(field: FieldInfo) -> list[str]:
     extra = field.json_schema_extra
     names = extra.get("flags") if isinstance(extra, dict) else None
     return [str(name) for name in names] if isinstance(names, list) else []
+
+
+def _is_repeated(field: FieldInfo) -> bool:
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("repeated"))
 
 
 class _Comma(argparse.Action):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from multimodal_search.settings.models import BundleSettings, Folder, S3Settings, Settings
 
@@ -42,16 +43,58 @@ class IndexSettings(VectorSettings, S3Settings):
     )
 
 
-class SearchSettings(BundleSettings):
-    """Ask a bundle by words, a picture, a stretch of signal, or several of these at once."""
+def _one_or_more(value: Any) -> Any:
+    """YAML may say ``text: rain`` as well as a list."""
+    return [value] if isinstance(value, str | Path) else value
 
-    text: str | None = Field(None, description="words, in any language the text encoder knows")
-    image: str | None = Field(None, description="a picture")
-    series: str | None = Field(None, description="a signal: .npy of shape (T, D), channels as in the data")
-    k: int = Field(10, ge=1, description="how many moments")
-    against: Literal["image", "text", "timeseries"] | None = Field(
-        None, description="which of the moments' vectors to compare with (default: by what the query is)"
+
+_REPEATED: dict[str, Any] = {"repeated": True}
+Words = Annotated[list[str], BeforeValidator(_one_or_more)]
+
+
+class SearchSettings(BundleSettings):
+    """Ask a bundle, or plain vectors, by words, a picture, a signal, an id, a vector, or several of these."""
+
+    index: str | None = Field(
+        None, description="instead of a bundle: an index file, a feature table, .parquet, or .npy with ids"
     )
+    ids: Folder | None = Field(None, description="with --index x.npy: one id a line")
+    text: Words = Field(
+        [], description="words, in any language the text encoder knows", json_schema_extra=_REPEATED
+    )
+    image: Words = Field([], description="a picture", json_schema_extra=_REPEATED)
+    series: Words = Field(
+        [], description="a signal: .npy of shape (T, D), channels as in the data", json_schema_extra=_REPEATED
+    )
+    id: Words = Field([], description="more like this moment", json_schema_extra=_REPEATED)
+    vector: Words = Field([], description="a vector: .npy of shape (D,)", json_schema_extra=_REPEATED)
+    not_text: Words = Field([], description="away from these words", json_schema_extra=_REPEATED)
+    not_image: Words = Field([], description="away from this picture", json_schema_extra=_REPEATED)
+    not_id: Words = Field([], description="away from this moment", json_schema_extra=_REPEATED)
+    weights: list[str] = Field(
+        [], description="of the parts in their order, for example text=2 or text=1:0.5, not-text=0.3"
+    )
+    where: str | None = Field(
+        None, description="a filter on metadata: \"location == 'tokyo' and speed_max > 10\""
+    )
+    after: str | None = Field(None, description="first time that counts: ISO 8601 or microseconds")
+    before: str | None = Field(None, description="first time that does not: ISO 8601 or microseconds")
+    modality: Literal["image", "text", "timeseries"] | None = Field(
+        None,
+        description="which of the moments' vectors to compare with (default: by what the query is)",
+        json_schema_extra={"flags": ["--against"]},
+    )
+    k: int = Field(10, ge=1, description="how many moments", json_schema_extra={"flags": ["-k", "--topk"]})
+    metric: Metric | None = Field(None, description="what near means (default: the index's own, or cosine)")
+    per_scene: int | None = Field(None, ge=1, description="at most so many moments of one scene")
+    diverse: bool = Field(False, description="choose moments that differ from each other")
+    merge_seconds: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="frames of a scene this near in time are one moment (default: 2.5 intervals of the data)",
+    )
+    out: Folder | None = Field(None, description="write the hits to a .csv, .json or .parquet file")
     json_output: bool = Field(False, description="print JSON lines instead of a table")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from multimodal_search.tables.files.parquet import COLUMN
 from multimodal_search.tables.format import FORMAT, MANIFEST
 from multimodal_search.tables.opening import open_table
 from multimodal_search.tables.reader import FeatureTable
-from multimodal_search.types import FloatArray, IntArray
+from multimodal_search.types import EncoderCard, FloatArray, IntArray
 
 BUNDLE_VECTORS = "vectors"
 _BLOCK_ROWS = 8192
@@ -32,6 +33,7 @@ class VectorSet:
         ids: one a row, each once.
         dim: length of a vector.
         fingerprint: of the encoder (or of the bundle's encoders and heads) that made them; None if unknown.
+        card: of that encoder; None if unknown, or where there are several.
         columns: metadata in row order, without ``id``; None where there is none.
     """
 
@@ -43,12 +45,14 @@ class VectorSet:
         gather: Callable[[IntArray], FloatArray],
         *,
         fingerprint: str | None = None,
+        card: EncoderCard | None = None,
         columns: pa.Table | None = None,
     ) -> None:
         self.location = location
         self.ids = ids
         self.dim = dim
         self.fingerprint = fingerprint
+        self.card = card
         self.columns = columns
         self._gather = gather
 
@@ -87,6 +91,7 @@ class VectorSet:
             self.dim,
             lambda some: self._gather(kept[some]),
             fingerprint=self.fingerprint,
+            card=self.card,
             columns=None if self.columns is None else self.columns.take(pa.array(kept)),
         )
 
@@ -143,6 +148,7 @@ def _from_table(table: FeatureTable, location: str) -> VectorSet:
         table.info.dim,
         lambda some: table.gather(rows[some]),
         fingerprint=table.info.fingerprint,
+        card=table.info.card,
         columns=columns.select(others) if others else None,
     )
 
@@ -221,12 +227,14 @@ def _from_parquet(path: Path) -> VectorSet:
     if len(set(ids)) != len(ids):
         raise DataError("Ids stand there more than once.", where=path, remedy="make the column id unique")
     others = [name for name in table.column_names if name not in ("id", "key", COLUMN)]
+    about = _described(table.schema, path)
     return VectorSet(
         str(path),
         ids,
         vectors.shape[1],
         lambda rows: vectors[rows],
-        fingerprint=_fingerprint(table.schema, path),
+        fingerprint=str(about["fingerprint"]) if about else None,
+        card=EncoderCard.from_json(about["card"]) if about and about.get("card") else None,
         columns=table.select(others).replace_schema_metadata(None) if others else None,
     )
 
@@ -242,14 +250,15 @@ def _lists(column: pa.Array, path: Path) -> FloatArray:
     return np.asarray(flat).reshape(len(column), -1)
 
 
-def _fingerprint(schema: pa.Schema, path: Path) -> str | None:
+def _described(schema: pa.Schema, path: Path) -> dict[str, Any] | None:
+    """What the file says of its encoder; None where another program wrote it."""
     raw = (schema.metadata or {}).get(FORMAT.encode())
     if raw is None:
         return None
     try:
-        described = json.loads(raw)
+        described: dict[str, Any] = json.loads(raw)
     except ValueError as error:
         raise BundleError("The file's description cannot be read.", where=path) from error
     if described.get("patches"):
         raise DataError("These are grids of patches.", where=path, remedy="embed with --pool mean or default")
-    return str(described["fingerprint"])
+    return described

@@ -49,8 +49,9 @@ def test_the_python_call_gives_the_same(home: Path) -> None:
 def test_a_human_reads_scores_ids_and_texts(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["search", "--bundle", str(home / "output"), "--text", "snow", "--k", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4
-    assert "sample-" in lines[0]
+    assert len(lines) == 3
+    assert lines[0].split() == ["#", "score", "moment", "time", "text"]
+    assert "sample-" in lines[1]
 
 
 def test_evaluate_prints_what_metrics_json_holds(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

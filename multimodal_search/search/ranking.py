@@ -1,0 +1,147 @@
+"""Rows in the order of their likeness to a query: scanned exactly, or through an index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from multimodal_search.index.metric import Metric, likeness_matrix, prepared
+from multimodal_search.types import FloatArray, IntArray
+
+_BLOCK_ROWS = 65_536
+_EXACT_ROWS = 4096
+_KEPT_BYTES = 256 << 20
+_ASKED_ROWS = 4096  # an index is made for a few; a scan orders any number
+
+
+class Ranking(Protocol):
+    """The rows that a query may find, nearest first."""
+
+    def top(self, count: int) -> tuple[IntArray, FloatArray]:
+        """(n,) rows and (n,) likenesses, higher is nearer; n < count only where there are no more rows."""
+
+
+class Scanner:
+    """Exact search over all rows.
+
+    Args:
+        gather: rows -> (n, dim) vectors.
+        rows: how many there are.
+        dim: length of a vector.
+    """
+
+    def __init__(self, gather: Callable[[IntArray], FloatArray], rows: int, dim: int) -> None:
+        self._gather = gather
+        self._rows = rows
+        self._dim = dim
+        self._kept: dict[Metric, FloatArray] = {}
+
+    def rank(self, query: FloatArray, metric: Metric, rows: IntArray | None = None) -> ExactRanking:
+        """Compare a query with these rows, or with all.
+
+        Args:
+            query: (dim,), of length one for the cosine.
+            rows: ascending.
+        """
+        ready = query.astype(np.float32)
+        chosen = np.arange(self._rows, dtype=np.int64) if rows is None else rows
+        found = np.empty(len(chosen), dtype=np.float32)
+        for start in range(0, len(chosen), _BLOCK_ROWS):
+            some = chosen[start : start + _BLOCK_ROWS]
+            block = self._block(some, metric)
+            values = likeness_matrix(block, ready[None], metric)[0]
+            usable = np.isfinite(values)
+            if metric == "cosine":  # a zero vector has no direction, and is never near
+                usable &= block.any(axis=1)
+            found[start : start + len(some)] = np.where(usable, values, -np.inf)
+        usable = found > -np.inf
+        if not usable.all():
+            chosen, found = chosen[usable], found[usable]
+        return ExactRanking(chosen, found, lambda some: likeness(self._block(some, metric), ready, metric))
+
+    def _block(self, rows: IntArray, metric: Metric) -> FloatArray:
+        """(n, dim) float32, ready to be compared; kept in memory where all of it is small."""
+        if self._rows * self._dim * 4 > _KEPT_BYTES:
+            return prepared(self._gather(rows), metric)
+        if metric not in self._kept:
+            self._kept[metric] = prepared(self._gather(np.arange(self._rows, dtype=np.int64)), metric)
+        kept = self._kept[metric]
+        if len(rows) and len(rows) == rows[-1] - rows[0] + 1:
+            return kept[rows[0] : rows[-1] + 1]
+        return kept[rows]
+
+
+def likeness(rows: FloatArray, query: FloatArray, metric: Metric) -> FloatArray:
+    """(n,) float64, the same number for the same row wherever it stands: BLAS sums by a row's place."""
+    found = np.empty(len(rows), dtype=np.float64)
+    wide = query.astype(np.float64)
+    for start in range(0, len(rows), _EXACT_ROWS):
+        block = rows[start : start + _EXACT_ROWS].astype(np.float64)
+        if metric == "l2":
+            block -= wide
+            found[start : start + len(block)] = -np.einsum("ij,ij->i", block, block)
+        else:
+            found[start : start + len(block)] = np.einsum("ij,j->i", block, wide)
+    return found
+
+
+class ExactRanking:
+    """All likenesses are known; the best are computed again one by one, so that equal rows score the same.
+
+    Args:
+        rows: (n,) ascending.
+        values: (n,) likenesses through BLAS, right to rounding.
+        exact: rows -> likenesses that do not depend on a row's place.
+    """
+
+    def __init__(self, rows: IntArray, values: FloatArray, exact: Callable[[IntArray], FloatArray]) -> None:
+        self._rows = rows
+        self._values = values
+        self._exact = exact
+
+    def top(self, count: int) -> tuple[IntArray, FloatArray]:
+        """Equal likenesses in the order of the rows."""
+        count = min(count, len(self._rows))
+        if not count:
+            return self._rows[:0], self._values[:0]
+        last = np.partition(self._values, len(self._values) - count)[len(self._values) - count]
+        # whoever is within rounding of the last one may be better than it
+        near = np.flatnonzero(self._values >= last - 1e-5 * max(1.0, float(abs(last))))
+        rows = self._rows[near]
+        values = np.concatenate(
+            [self._exact(rows[start : start + _BLOCK_ROWS]) for start in range(0, len(rows), _BLOCK_ROWS)]
+        )
+        order = np.argsort(-values, kind="stable")[:count]
+        return rows[order], values[order]
+
+
+class IndexRanking:
+    """Through an index; the scan answers where the index finds too few, or is asked for very many.
+
+    Args:
+        ask: count -> (rows, likenesses), best first.
+        scan: makes the exact ranking of the same rows.
+        there: how many rows there are to find.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[int], tuple[IntArray, FloatArray]],
+        scan: Callable[[], ExactRanking],
+        there: int,
+    ) -> None:
+        self._ask = ask
+        self._scan = scan
+        self._there = there
+        self._scanned: ExactRanking | None = None
+
+    def top(self, count: int) -> tuple[IntArray, FloatArray]:
+        """As the index says."""
+        if self._scanned is None and count <= _ASKED_ROWS:
+            rows, likenesses = self._ask(count)
+            if len(rows) >= min(count, self._there):
+                return rows, likenesses
+        self._scanned = self._scanned or self._scan()
+        return self._scanned.top(count)
