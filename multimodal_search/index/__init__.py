@@ -1,1 +1,33 @@
-"""Nearest vectors: an index chosen, built, tuned and measured; other engines behind the same questions."""
+"""Nearest vectors: an index chosen, built, tuned and measured; other engines behind the same questions.
+
+``load("moments.faiss").search(vector, k=10)`` gives ``.ids`` and ``.scores``, best first.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from multimodal_search.index.build import build
+from multimodal_search.index.found import Found
+from multimodal_search.index.index import Index
+from multimodal_search.index.state import Files
+
+__all__ = ["Found", "Index", "build", "is_index", "load"]
+
+
+def load(path: str | Path) -> Index:
+    """Open an index; its files are mapped, not read.
+
+    Args:
+        path: the Faiss file; ``<path>.files`` lies beside it.
+
+    Raises:
+        BundleError: there is no whole index.
+        MissingDependencyError: Faiss is not installed.
+    """
+    return Index.open(path)
+
+
+def is_index(path: str | Path) -> bool:
+    """Whether an index of this package is here (a bundle made before has a bare Faiss file, or none)."""
+    return Files(path).is_there()

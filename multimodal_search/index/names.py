@@ -1,0 +1,95 @@
+"""Ids and metadata of a segment: an Arrow file, memory-mapped, so that opening an index reads none of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from multimodal_search.errors import BundleError, DataError
+from multimodal_search.storage import write_atomically
+from multimodal_search.tables.vectors import VectorSet
+from multimodal_search.types import BoolArray, IntArray
+
+_BATCH_ROWS = 65_536
+
+
+def write_names(path: Path, vectors: VectorSet) -> None:
+    """Write the column ``id`` and the metadata columns.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    columns = pa.table({}) if vectors.columns is None else vectors.columns
+    schema = pa.schema([("id", pa.string()), *columns.schema]).remove_metadata()
+    with write_atomically(path) as file, pa.ipc.new_file(file, schema) as writer:
+        for start in range(0, len(vectors), _BATCH_ROWS):
+            stop = min(start + _BATCH_ROWS, len(vectors))
+            some = pa.table({"id": pa.array(list(vectors.ids[start:stop]), pa.string())})
+            for name in columns.column_names:
+                some = some.append_column(
+                    columns.schema.field(name), columns[name].slice(start, stop - start)
+                )
+            writer.write_table(some)
+
+
+class Names:
+    """Ids and metadata of all segments, in row order."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        try:
+            tables = [pa.ipc.open_file(pa.memory_map(str(path))).read_all() for path in paths]
+        except FileNotFoundError:
+            raise
+        except (OSError, pa.ArrowException) as error:
+            raise BundleError(
+                f"The ids of the index cannot be read ({error}).",
+                where=paths[0].parent,
+                remedy="restore the index from its backup, or build it again",
+            ) from error
+        self.table = pa.concat_tables(tables, promote_options="permissive")
+        self._chunks = [(chunk, chunk.offset) for chunk in self.table["id"].chunks]
+        self._starts = np.cumsum([0, *(len(chunk) for chunk, _ in self._chunks)], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def of(self, rows: IntArray) -> list[str | None]:
+        """The ids of these rows; None where a row is -1."""
+        if len(rows) > 1000:
+            wanted = pa.array(rows, mask=rows < 0)
+            found: list[str | None] = self.table["id"].take(wanted).to_pylist()
+            return found
+        places = np.searchsorted(self._starts, rows, side="right") - 1
+        return [
+            None if row < 0 else self._chunks[place][0][row - int(self._starts[place])].as_py()
+            for row, place in zip(rows.tolist(), places.tolist(), strict=True)
+        ]
+
+    def rows_of(self, ids: Sequence[str], gone: BoolArray | None) -> IntArray:
+        """(n,) the row of each id that is not gone, -1 where there is none."""
+        wanted = pa.array(list(ids), pa.string())
+        places = pc.index_in(self.table["id"], value_set=wanted)
+        rows = np.flatnonzero(np.asarray(pc.is_valid(places)))
+        if gone is not None:
+            rows = rows[~gone[rows]]
+        found = np.full(len(ids), -1, dtype=np.int64)
+        first = places.take(pa.array(rows)).to_numpy() if len(rows) else np.empty(0, np.int64)
+        found[first] = rows
+        # an id that was asked for twice is found at its first place only
+        firsts: IntArray = np.asarray(pc.index_in(wanted, value_set=wanted), dtype=np.int64)
+        return np.take(found, firsts)
+
+    def refuse_known(self, ids: Sequence[str], gone: BoolArray | None, where: Path) -> None:
+        """Raise DataError where an id is there already."""
+        rows = self.rows_of(ids, gone)
+        if (rows >= 0).any():
+            raise DataError(
+                f"{int((rows >= 0).sum())} ids are in the index already, {ids[int(np.argmax(rows >= 0))]!r} "
+                "first.",
+                where=where,
+                remedy="delete them before, or append with skip_known=True",
+            )
