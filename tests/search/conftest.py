@@ -67,7 +67,8 @@ def make_signal(kind, rows=50):
     return np.tile([YAW[kind], 0.0 if kind == "stop" else 8.0], (rows, 1))
 
 
-def make_bundle(folder, root, modalities=tuple(Modality)):
+def scenes():
+    """A moment a scene; scene i does what ``KINDS[i % 3]`` says."""
     items = tuple(
         Item(
             id=f"s{i}/0",
@@ -82,7 +83,40 @@ def make_bundle(folder, root, modalities=tuple(Modality)):
     )
     own = np.arange(12)
     # the scenes' own axis, bent a little, so that each is told from the others
-    vectors = np.eye(3)[own % 3] + 0.02 * (own // 3)[:, None] * np.eye(3)[(own + 1) % 3]
+    return items, np.eye(3)[own % 3] + 0.02 * (own // 3)[:, None] * np.eye(3)[(own + 1) % 3]
+
+
+START_US = 1_532_402_927_000_000
+
+
+def keyframes():
+    """Three drives of 20 keyframes, 0.5 s apart: five left, five stop, five right, five stop again.
+
+    Within its stretch the middle keyframe is the clearest; drive 2 is the clearest of all.
+    """
+    items, vectors = [], []
+    for drive in range(3):
+        for frame in range(20):
+            kind = ("left", "stop", "right", "stop")[frame // 5]
+            items.append(
+                Item(
+                    id=f"drive-{drive}/{frame:02d}",
+                    scene_id=f"drive-{drive}",
+                    image_path=f"{drive}/{frame}.png",
+                    text=(f"{kind} in drive {drive}",),
+                    location=("tokyo", "osaka", "tokyo")[drive],
+                    timestamp_us=START_US + drive * 3_600_000_000 + frame * 500_000,
+                    metadata={"speed_max": float(frame), **({"wet": True} if drive == 1 else {})},
+                )
+            )
+            blur = 0.05 * abs(frame % 5 - 2) + 0.02 * (3 - drive) + 0.001 * (frame // 15)
+            vectors.append(np.eye(3)[KINDS.index(kind)] + blur)
+    return tuple(items), np.array(vectors)
+
+
+def make_bundle(folder, root, modalities=tuple(Modality), world=scenes):
+    items, vectors = world()
+    own = np.arange(len(items))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     sets = {
         m: FeatureSet(vectors, tuple(f"{m.value}{i}" for i in own), own, own, card(m), f"stub-{m.value}")
@@ -105,6 +139,12 @@ def make_bundle(folder, root, modalities=tuple(Modality)):
 def bundle(tmp_path_factory):
     """A bundle of all three modalities."""
     return make_bundle(tmp_path_factory.mktemp("bundle"), tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def drives(tmp_path_factory):
+    """A bundle of keyframes."""
+    return make_bundle(tmp_path_factory.mktemp("drives"), tmp_path_factory.mktemp("data"), world=keyframes)
 
 
 @pytest.fixture(scope="session")
