@@ -68,6 +68,9 @@ def lay_out(
 
 def near_graph(vectors: FloatArray, k: int, metric: Metric, seed: int = 0) -> Graph:
     """The k nearest others of each row; approximate from 20,000 rows on, where maps do not show it."""
+    if metric == "l2" and not vectors.any(axis=1).all():
+        # a graph leaves zero rows out; here they are points as others are: a dimension more moves them all
+        vectors = np.hstack([vectors, np.ones((len(vectors), 1), dtype=vectors.dtype)])
     names = list(map(str, range(len(vectors))))
     rows = VectorSet("", names, vectors.shape[1], lambda some: vectors[some])
     return neighbour_graph(rows, k, metric, exact=len(vectors) <= _EXACT_UP_TO, seed=seed)

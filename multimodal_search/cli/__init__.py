@@ -15,8 +15,11 @@ COMMANDS = {
     "embed": "images or texts in, features out: folders, path lists, S3; resumes, loses nothing",
     "evaluate": "measure a bundle on scenes it has not seen",
     "search": "find moments by words, a picture or a signal",
+    "scenario": "a query that thumbs up and down correct: saved by name in a bundle, asked again",
     "search-all": "the nearest neighbours of every row: a CSV a row, and one Parquet",
+    "duplicates": "near-duplicates by embedding and picture hash: groups, what to keep, leaks between splits",
     "map": "vectors as points in the plane: UMAP, a picture, a page, a file for embedding-atlas",
+    "cluster": "groups of alike vectors by HDBSCAN or k-means, named from their texts",
     "sample": "write the procedural sample world: extracted, nuscenes or pairs",
 }
 

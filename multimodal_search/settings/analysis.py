@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,10 @@ from multimodal_search.settings.models import Folder
 from multimodal_search.settings.search import Metric, VectorSettings
 
 Modality = Literal["image", "text", "timeseries"]
+Selection = Literal["eom", "leaf"]
+Size = Annotated[int, Field(ge=2)]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0)]
 
 
 class MapSettings(VectorSettings):
@@ -32,12 +36,12 @@ class ClusteringSettings(VectorSettings):
 
     normalize: Literal["l2", "none"] = Field("l2", description="bring vectors to length 1")
     metric: Literal["euclidean", "cosine"] = Field("euclidean", description="of HDBSCAN")
-    pca: float = Field(0, ge=0, description="components to keep: a count, a share of variance, or 0")
     seed: int = Field(0, ge=0, description="seed of k-means, PCA and UMAP")
     umap: bool = Field(False, description="reduce by UMAP first")
     umap_n_components: int = Field(15, ge=2, description="dimensions that UMAP leaves")
     umap_n_neighbors: int = Field(30, ge=2, description="UMAP's neighbourhood")
     labels: Folder | None = Field(None, description="CSV of id,label: also print ARI, NMI and purity")
+    modality: Modality | None = Field(None, description="of a bundle: only rows of this kind")
 
 
 class ClusterSettings(ClusteringSettings):
@@ -45,21 +49,22 @@ class ClusterSettings(ClusteringSettings):
 
     out: Folder = Field(description="folder for clusters.csv and summary.json")
     method: Literal["hdbscan", "kmeans"] = Field("hdbscan", description="how")
+    pca: float = Field(0, ge=0, description="keep so many components, or this share of variance; 0: all")
     min_cluster_size: int = Field(10, ge=2, description="of HDBSCAN")
     min_samples: int | None = Field(None, ge=1, description="of HDBSCAN (default: as --min-cluster-size)")
-    cluster_selection_method: Literal["leaf", "eom"] = Field("eom", description="of HDBSCAN")
+    cluster_selection_method: Selection = Field("eom", description="of HDBSCAN")
     n_clusters: int = Field(20, ge=2, description="of k-means")
     pca_report: Folder | None = Field(None, description="CSV of the variance that each component explains")
 
 
 class SweepSettings(ClusteringSettings):
-    """Try many settings of HDBSCAN."""
+    """Try a grid of settings of HDBSCAN."""
 
     out: Folder = Field(description="folder for sweep_results.csv, best_config.yaml, best_clusters.csv")
-    min_cluster_sizes: list[int] = Field([5, 10, 20, 50], description="to try")
-    min_samples_values: list[int] = Field([1, 5, 10], description="to try")
-    methods: list[str] = Field(["eom", "leaf"], description="cluster selection methods to try")
-    pcas: list[float] = Field([0], description="values of --pca to try")
+    min_cluster_sizes: list[Size] = Field([5, 10, 20, 50], min_length=1, description="to try")
+    min_samples_values: list[Count] = Field([1, 5, 10], min_length=1, description="to try")
+    methods: list[Selection] = Field(["eom", "leaf"], min_length=1, description="cluster selections to try")
+    pcas: list[Share] = Field([0], min_length=1, description="values of 'cluster --pca' to try")
     num_processes: int = Field(2, ge=1, description="settings tried at the same time")
 
 
@@ -70,3 +75,8 @@ class DuplicatesSettings(VectorSettings):
     threshold: float = Field(0.98, gt=0, le=1, description="cosine from which two rows count as the same")
     hash_distance: int = Field(4, ge=0, le=16, description="bits in which perceptual hashes may differ")
     split_column: str | None = Field(None, description="column whose values are splits: leaks are flagged")
+    by: Literal["auto", "embedding", "phash"] = Field(
+        "auto", description="what to compare; auto: embeddings, and the column phash where there is one"
+    )
+    exact: bool | None = Field(None, description="compare all pairs (default: up to 200,000 rows)")
+    modality: Modality | None = Field(None, description="of a bundle: only rows of this kind")

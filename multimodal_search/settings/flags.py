@@ -120,10 +120,11 @@ def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> N
             help=f"{text} (repeatable)",
         )
     elif typing.get_origin(_plain(field)) is list:
+        member = _member(field)
         # a path may hold a comma
         action, metavar, how = (
-            (_Comma, "NAME", "space or comma separated")
-            if typing.get_args(_plain(field)) == (str,)
+            (_Comma, {int: "N", float: "X"}.get(member, "NAME"), "space or comma separated")
+            if member is not None
             else ("extend", "PLACE", "space separated, or the flag again")
         )
         parser.add_argument(
@@ -137,6 +138,14 @@ def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> N
         # pydantic compares a literal's values without converting them
         kind = type(choices[0]) if choices else str
         parser.add_argument(flag, *_other_names(field), dest=name, metavar=metavar, type=kind, help=text)
+
+
+def _member(field: FieldInfo) -> Any:
+    """Type of a list's members where a comma parts them; None for places, which may hold one."""
+    kind = typing.get_args(_plain(field))[0]
+    if typing.get_origin(kind) is typing.Annotated and typing.get_args(kind)[0] in (int, float):
+        kind = typing.get_args(kind)[0]
+    return kind if kind in (str, int, float) or typing.get_origin(kind) is typing.Literal else None
 
 
 def _other_names(field: FieldInfo) -> list[str]:
