@@ -20,6 +20,7 @@ COMMANDS = {
     "duplicates": "near-duplicates by embedding and picture hash: groups, what to keep, leaks between splits",
     "map": "vectors as points in the plane: UMAP, a picture, a page, a file for embedding-atlas",
     "cluster": "groups of alike vectors by HDBSCAN or k-means, named from their texts",
+    "cluster-sweep": "a grid of settings of clustering, in parallel; resumes; the best as a configuration",
     "sample": "write the procedural sample world: extracted, nuscenes or pairs",
 }
 

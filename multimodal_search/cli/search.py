@@ -46,6 +46,12 @@ def main(argv: Sequence[str]) -> int:
     )
     if settings.out is not None:
         write_hits(settings.out, hits)
+    if settings.montage is not None:
+        from multimodal_search.search.montage import cells_of, write_montage
+
+        if not isinstance(searcher, Searcher):
+            raise SettingsError("--montage needs a bundle, which knows where its pictures are.")
+        write_montage(cells_of(searcher, hits), settings.montage)
     if settings.json_output:
         for hit in hits:
             print(json.dumps(hit.to_json(), ensure_ascii=False))

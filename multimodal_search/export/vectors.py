@@ -31,8 +31,8 @@ def write_vectors(
     """Write one row a modality a moment: all of one modality, in the order of items, then of the next.
 
     A row's id is ``<modality>:<item id>``; its columns are ``type``, ``moment_id``, ``scene_id``, ``text``,
-    ``image_path``, ``location``, ``timestamp_us`` and ``metadata`` (JSON). ``index.faiss`` is an exact
-    inner-product index whose numbers are the table's rows.
+    ``image_path``, ``series_path``, ``location``, ``timestamp_us`` and ``metadata`` (JSON). ``index.faiss``
+    is an exact inner-product index whose numbers are the table's rows.
 
     Returns:
         How many rows were written.
@@ -78,6 +78,7 @@ def _columns(modality: Modality, items: Sequence[Item]) -> dict[str, Sequence[An
         "scene_id": [item.scene_id for item in items],
         "text": [primary_text(item) for item in items],
         "image_path": [item.image_path for item in items],
+        "series_path": [item.series_path for item in items],
         "location": [item.location for item in items],
         "timestamp_us": [item.timestamp_us for item in items],
         "metadata": [json.dumps(jsonable(item.metadata), ensure_ascii=False) for item in items],

@@ -18,6 +18,7 @@ class Hit:
             the inner product, or the distance (lower is nearer); comparable within one search only.
         text: the frame's first description, empty where it has none.
         image_path: relative to ``Searcher.root``, or ``s3://``; None where it has no picture.
+        series_path: relative to ``Searcher.root``; None where the moment has no signal.
         start_us, end_us: time of the moment's first and last frame; None where no time is known.
         frames: ids of the frames that were merged, in order of time.
     """
@@ -33,6 +34,7 @@ class Hit:
     start_us: int | None = None
     end_us: int | None = None
     frames: tuple[str, ...] = ()
+    series_path: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready mapping."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from multimodal_search.index import Index, is_index, load
+from multimodal_search.index.metric import prepared
 from multimodal_search.search.ranking import ExactRanking, IndexRanking
 from multimodal_search.tables import FeatureTable
 from multimodal_search.types import BoolArray, FloatArray, IntArray
@@ -17,6 +18,9 @@ from multimodal_search.types import BoolArray, FloatArray, IntArray
 logger = logging.getLogger(__name__)
 
 INDEX_FILE = "index.faiss"
+_COMPARED = 16
+_ALIKE = 0.99  # an index may keep vectors in few bits
+_NONE: IntArray = np.empty(0, dtype=np.int64)
 
 
 def index_of(folder: Path, table: FeatureTable) -> Index | None:
@@ -34,7 +38,7 @@ def index_of(folder: Path, table: FeatureTable) -> Index | None:
         return None
     index = load(path)
     index.verify_fingerprint(table.info.fingerprint)
-    if index.dim != table.info.dim or index.columns["id"].to_pylist() != table.ids:
+    if not _same_rows(index, table):
         logger.warning(
             "%s is of other rows than the bundle's vectors and is not used; "
             "'multimodal-search index --embeddings %s' makes a new one.",
@@ -43,6 +47,16 @@ def index_of(folder: Path, table: FeatureTable) -> Index | None:
         )
         return None
     return index
+
+
+def _same_rows(index: Index, table: FeatureTable) -> bool:
+    """Whether the ids are the same, and a few of the vectors: other heads over one encoder make others."""
+    if index.dim != table.info.dim or index.columns["id"].to_pylist() != table.ids:
+        return False
+    few = np.unique(np.linspace(0, len(table) - 1, _COMPARED).astype(np.int64)) if len(table) else _NONE
+    few = few[index.usable[few]]
+    own, other = (prepared(one, "cosine") for one in (index.vectors(few), table.gather(few)))
+    return bool((np.einsum("ij,ij->i", own, other) > _ALIKE).all())
 
 
 def index_ranking(

@@ -11,8 +11,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from multimodal_search.errors import SettingsError
-from multimodal_search.storage import write_atomically
+from multimodal_search.embedding.images import decode
+from multimodal_search.errors import ProjectError, SettingsError, SkipInput
+from multimodal_search.search.hits import Hit
+from multimodal_search.search.searcher import Searcher
+from multimodal_search.storage import is_s3, read_bytes, write_atomically
 from multimodal_search.types import Series
 
 _WIDTH_PX, _PICTURE_PX, _SIGNAL_PX, _LINE_PX, _GAP_PX = 320, 180, 36, 17, 10
@@ -35,6 +38,24 @@ class Cell:
     text: str
     picture: Image.Image | None = None
     series: Series | None = None
+
+
+def cells_of(searcher: Searcher, hits: Sequence[Hit]) -> list[Cell]:
+    """The hits as they are drawn; a picture or a signal that cannot be read is left out."""
+    return [
+        Cell(f"{place}.  {hit.score:.3f}  {hit.id}", hit.text, _picture(searcher, hit), searcher.series(hit))
+        for place, hit in enumerate(hits, start=1)
+    ]
+
+
+def _picture(searcher: Searcher, hit: Hit) -> Image.Image | None:
+    file = searcher.image_file(hit)
+    if file is None:
+        return None
+    try:
+        return decode(read_bytes(file) if is_s3(file) else file)
+    except (SkipInput, ProjectError, OSError):
+        return None
 
 
 def write_montage(cells: Sequence[Cell], path: str | Path, *, columns: int = 4) -> None:

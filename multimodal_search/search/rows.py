@@ -20,7 +20,18 @@ from multimodal_search.search.options import Wanted
 from multimodal_search.search.ranking import ExactRanking, Ranking, Scanner
 from multimodal_search.types import BoolArray, FloatArray, IntArray
 
-_KNOWN = ("id", "moment_id", "type", "scene_id", "text", "image_path", "location", "timestamp_us", METADATA)
+_KNOWN = (
+    "id",
+    "moment_id",
+    "type",
+    "scene_id",
+    "text",
+    "image_path",
+    "series_path",
+    "location",
+    "timestamp_us",
+    METADATA,
+)
 _MMR_CANDIDATES = 5
 Ranker = Callable[[FloatArray, BoolArray | None, Callable[[], ExactRanking]], Ranking]
 
@@ -169,6 +180,7 @@ class Rows:
             score=float(scores(np.array([moment.likeness]), metric)[0]),
             text=str(known.get("text") or ""),
             image_path=known.get("image_path"),
+            series_path=known.get("series_path"),
             metadata={**own, **_mapping(known.get(METADATA))},
             location=known.get("location"),
             timestamp_us=time_us,

@@ -37,20 +37,20 @@ class Scenario:
 
     Attributes:
         name: as the user gave it.
-        query: what it grew from, for people and to fit it again: ``{"text": [...]}``.
+        query: what it grew from: kind of part -> pairs (value, weight); empty where it has only votes.
         modality: which of the moments' vectors it is compared with.
         vector: (dim,) of length one.
         up: ids of moments that belong to it.
         down: ids of moments that do not.
         where: a filter on metadata, or None.
-        fingerprint: of the bundle's vectors.
+        space: of the bundle's encoders and heads (``Searcher.space``).
     """
 
     name: str
     query: Mapping[str, Any]
     modality: str
     vector: tuple[float, ...]
-    fingerprint: str
+    space: str
     up: tuple[str, ...] = ()
     down: tuple[str, ...] = ()
     where: str | None = None

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 
-from multimodal_search import encoders
-from multimodal_search.encoders.base import FrozenEncoder
 from multimodal_search.errors import BundleError, DataError, SettingsError, SkipInput
 from multimodal_search.filters import Filter
 from multimodal_search.index import Index
@@ -22,11 +20,13 @@ from multimodal_search.search import queries
 from multimodal_search.search.hits import Hit
 from multimodal_search.search.indexed import index_of, index_ranking
 from multimodal_search.search.options import Time, wanted
-from multimodal_search.search.parts import Part, Weights, combined, parts_of, plain_vector
+from multimodal_search.search.parts import Part, PartKind, Weights, combined, parts_of, plain_vector
 from multimodal_search.search.rows import Rows
+from multimodal_search.search.space import CommonSpace
+from multimodal_search.sources.series import read_layout, read_series
 from multimodal_search.storage import is_s3
 from multimodal_search.tables import FeatureTable, open_table
-from multimodal_search.types import FloatArray, IntArray, Modality
+from multimodal_search.types import FloatArray, IntArray, Modality, Series
 
 _VECTORS = "vectors"
 _DESCRIBED = ("type", "moment_id", "scene_id", "text", "image_path", "location", "timestamp_us", "metadata")
@@ -53,9 +53,7 @@ class Searcher:
         self.folder = folder
         self.info = info
         self._table = table
-        self._projectors = projectors
-        self._device = device
-        self._encoders: dict[Modality, FrozenEncoder] = {}
+        self._space = CommonSpace(folder, info, projectors, device)
         self._columns = table.columns()
         kinds = np.asarray(self._columns["type"].to_pylist(), dtype=np.str_)
         self._of: dict[Modality, IntArray] = {
@@ -98,7 +96,7 @@ class Searcher:
     @property
     def dim(self) -> int:
         """Length of the vectors in the common space."""
-        return next(iter(self.info.heads.values())).out_dim
+        return self._space.dim
 
     @cached_property
     def root(self) -> Path:
@@ -112,6 +110,16 @@ class Searcher:
         if hit.image_path is None or is_s3(hit.image_path):
             return hit.image_path
         return self.root / hit.image_path
+
+    def series(self, hit: Hit) -> Series | None:
+        """A hit's signal, where the data keeps it as a ``.npy`` file that can be read; else None."""
+        if hit.series_path is None or is_s3(hit.series_path):
+            return None
+        path = self.root / hit.series_path
+        try:
+            return read_series(path, read_layout(path.parent)) if path.is_file() else None
+        except (SkipInput, DataError):
+            return None
 
     def search(
         self,
@@ -174,12 +182,39 @@ class Searcher:
             diverse=diverse,
             merge_seconds=merge_seconds,
         )
-        parts = parts_of(
-            {"text": text, "image": image, "series": series, "id": id, "vector": vector}, weights
-        )
+        asked: dict[PartKind, Any] = {
+            "text": text,
+            "image": image,
+            "series": series,
+            "id": id,
+            "vector": vector,
+        }
+        query, target = self.encode(asked, weights, against)
+        return self.rows(target).nearest(query, options)
+
+    def encode(
+        self,
+        asked: Mapping[PartKind, Any],
+        weights: Weights | None = None,
+        against: Modality | str | None = None,
+    ) -> tuple[FloatArray, Modality]:
+        """((dim,) of length one, what it is compared with): a query as ``search`` understands it.
+
+        Args:
+            asked: kind of part -> what ``search`` takes under that name.
+
+        Raises:
+            SettingsError, DataError, EncoderError: as ``search``.
+        """
+        parts = parts_of(asked, weights)
         target = self._target({part.kind for part in parts}, against)
         vectors = [self._part_vector(part, target) for part in parts]
-        return self.rows(target).nearest(combined(vectors, parts, unit=True), options)
+        return combined(vectors, parts, unit=True), target
+
+    @property
+    def space(self) -> str:
+        """Hex digest of the common space: encoders and heads. Vectors of another one cannot be compared."""
+        return self._space.digest
 
     def rows(self, against: Modality | str) -> Rows:
         """The moments' vectors of one kind.
@@ -242,38 +277,13 @@ class Searcher:
             return plain_vector(part.value, self.dim)
         if part.kind == "id":
             return self._known(str(part.value), target)
-        return self._encoded(part)
+        return self._space.vector(part)
 
     def _known(self, one: str, target: Modality) -> FloatArray:
         kinds = [modality for modality in (target, *_PREFERRED) if modality in self._of]
         having = (modality for modality in kinds if self.rows(modality).has(one))
         # without any, the first one says which ids are near
         return self.rows(next(having, target)).vectors([one]).reshape(-1)
-
-    def _encoded(self, part: Part) -> FloatArray:
-        """(dim,) of length one."""
-        modality = Modality.TIMESERIES if part.kind == "series" else Modality(part.kind)
-        if modality not in self.info.encoders:
-            raise SettingsError(
-                f"The bundle was made without {modality.value}, so that it cannot be asked with {part.kind}.",
-                where=self.folder,
-                remedy="it takes: " + ", ".join(one.value for one in self.info.encoders),
-            )
-        raw = queries.read(modality, part.value, self.info.encoders[modality].card)
-        encoder = self._encoder(modality)
-        try:
-            ready = encoder.preprocess(raw)
-        except SkipInput as skip:
-            raise DataError(f"The query {part.kind} cannot be used: {skip.reason}.") from skip
-        return self._projectors[modality].project(encoder.embed([ready])).reshape(-1)
-
-    def _encoder(self, modality: Modality) -> FrozenEncoder:
-        if modality not in self._encoders:
-            known = self.info.encoders[modality]
-            encoder = encoders.build_from_card(known.card, self._device)
-            encoders.verify(encoder, known.fingerprint, self.folder)
-            self._encoders[modality] = encoder
-        return self._encoders[modality]
 
 
 def _resolve(device: str) -> str:

@@ -95,6 +95,7 @@ class SearchSettings(BundleSettings):
         description="frames of a scene this near in time are one moment (default: 2.5 intervals of the data)",
     )
     out: Folder | None = Field(None, description="write the hits to a .csv, .json or .parquet file")
+    montage: Folder | None = Field(None, description="draw the hits of a bundle on a sheet: .png or .jpg")
     json_output: bool = Field(False, description="print JSON lines instead of a table")
 
 
@@ -112,13 +113,17 @@ class SearchAllSettings(VectorSettings):
 
 
 class ScenarioSettings(BundleSettings):
-    """Named scenarios of a bundle: judged hits that find more of their kind."""
+    """Named scenarios of a bundle: a query and judged hits, which find more of their kind."""
 
     name: str | None = Field(None, description="of the scenario; without one, all are listed")
-    text: str | None = Field(None, description="the query that the scenario grows from")
-    up: list[str] = Field([], description="ids of moments that belong to it")
-    down: list[str] = Field([], description="ids of moments that do not")
+    text: Words = Field([], description="words that it grows from", json_schema_extra=_REPEATED)
+    image: Words = Field([], description="a picture that it grows from", json_schema_extra=_REPEATED)
+    up: Words = Field([], description="id of a moment that belongs to it", json_schema_extra=_REPEATED)
+    down: Words = Field([], description="id of a moment that does not", json_schema_extra=_REPEATED)
     where: str | None = Field(None, description="a filter on metadata")
-    k: int = Field(10, ge=1, description="how many moments")
+    modality: Literal["image", "text", "timeseries"] | None = Field(
+        None, description="which of the moments' vectors to compare with (default: by what the query is)"
+    )
+    k: int = Field(10, ge=1, description="how many moments", json_schema_extra={"flags": ["-k", "--topk"]})
     delete: bool = Field(False, description="remove the scenario")
     json_output: bool = Field(False, description="print JSON lines instead of a table")

@@ -66,7 +66,9 @@ def test_votes_alone_are_a_direction_and_nothing_is_none(world: tuple[np.ndarray
 
 
 def scenario(name: str) -> Scenario:
-    return Scenario(name, {"text": ["rain"]}, "image", (0.6, 0.8), "f" * 8, up=("a",), where="speed > 1")
+    return Scenario(
+        name, {"text": [["rain", 1.0]]}, "image", (0.6, 0.8), "f" * 8, up=("a",), where="speed > 1"
+    )
 
 
 @settings(max_examples=40, deadline=None)

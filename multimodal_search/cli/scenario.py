@@ -1,0 +1,75 @@
+"""``multimodal-search scenario``: named queries of a bundle, corrected by votes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from multimodal_search.cli import COMMANDS
+from multimodal_search.cli.launcher import configure_logging
+from multimodal_search.errors import SettingsError
+from multimodal_search.settings import ScenarioSettings, parse
+
+if TYPE_CHECKING:
+    from multimodal_search.search.scenarios import Scenarios
+
+_WIDTH_OF_A_FILE = 160
+
+
+def main(argv: Sequence[str]) -> int:
+    """List scenarios, make or correct one, ask one again, or remove it."""
+    settings = parse(ScenarioSettings, argv, prog="multimodal-search scenario", summary=COMMANDS["scenario"])
+    if not settings.json_output:
+        configure_logging()
+    from multimodal_search.projectors.bundle import read_bundle_info
+    from multimodal_search.search import Searcher, table
+    from multimodal_search.search.refining import refine, rerun
+    from multimodal_search.search.scenarios import Scenarios
+
+    read_bundle_info(settings.bundle)
+    store = Scenarios(settings.bundle)
+    changes = bool(settings.text or settings.image or settings.up or settings.down or settings.where)
+    if settings.name is None:
+        if changes or settings.delete:
+            raise SettingsError("Which scenario?", remedy="add --name NAME")
+        _list(store, as_json=settings.json_output)
+        return 0
+    if settings.delete:
+        store.delete(settings.name)
+        print(f"removed {settings.name}")
+        return 0
+    searcher = Searcher.open(settings.bundle, settings.device)
+    if changes:
+        asked = {"text": settings.text, "image": settings.image}
+        scenario = refine(
+            searcher,
+            settings.name,
+            asked={kind: [(one, 1.0) for one in values] for kind, values in asked.items() if values},
+            up=settings.up,
+            down=settings.down,
+            where=settings.where,
+            modality=settings.modality,
+        )
+    else:
+        scenario = store.load(settings.name)
+    hits = rerun(searcher, scenario, settings.k)
+    if settings.json_output:
+        for hit in hits:
+            print(json.dumps(hit.to_json(), ensure_ascii=False))
+    else:
+        print(table(hits, shutil.get_terminal_size((_WIDTH_OF_A_FILE, 0)).columns))
+    return 0
+
+
+def _list(store: Scenarios, *, as_json: bool) -> None:
+    for name in store.names():
+        one = store.load(name)
+        words = "; ".join(str(part[0]) for parts in one.query.values() for part in parts)
+        if as_json:
+            print(
+                json.dumps({"name": name, "query": words, "up": one.up, "down": one.down, "where": one.where})
+            )
+        else:
+            print(f"{name}: {words or 'votes alone'} ({len(one.up)} up, {len(one.down)} down)")

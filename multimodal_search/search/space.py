@@ -1,0 +1,77 @@
+"""A bundle's common space: what a person asks becomes a vector in it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from multimodal_search import encoders
+from multimodal_search.encoders.base import FrozenEncoder
+from multimodal_search.errors import DataError, SettingsError, SkipInput
+from multimodal_search.projectors.bundle import BundleInfo
+from multimodal_search.projectors.heads import Projector
+from multimodal_search.search import queries
+from multimodal_search.search.parts import Part
+from multimodal_search.types import FloatArray, Modality
+
+
+class CommonSpace:
+    """Encoders, loaded when they are first asked, and heads.
+
+    Attributes:
+        dim: length of its vectors.
+    """
+
+    def __init__(
+        self, folder: Path, info: BundleInfo, projectors: Mapping[Modality, Projector], device: str
+    ) -> None:
+        self._folder = folder
+        self._info = info
+        self._projectors = projectors
+        self._device = device
+        self._encoders: dict[Modality, FrozenEncoder] = {}
+        self.dim = next(iter(info.heads.values())).out_dim
+
+    @cached_property
+    def digest(self) -> str:
+        """Hex SHA-256 of the encoders' fingerprints and the heads' weights."""
+        digest = hashlib.sha256()
+        for modality, known in sorted(self._info.encoders.items()):
+            digest.update(f"{modality.value}:{known.fingerprint};".encode())
+            for name, values in sorted(self._projectors[modality].state_dict().items()):
+                digest.update(name.encode())
+                digest.update(values.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+    def vector(self, part: Part) -> FloatArray:
+        """(dim,) of length one: words, a picture or a signal.
+
+        Raises:
+            SettingsError: the bundle was made without this modality.
+            DataError: the part cannot be used.
+            EncoderError: the encoder cannot be loaded, or is not the one that made the bundle.
+        """
+        modality = Modality.TIMESERIES if part.kind == "series" else Modality(part.kind)
+        if modality not in self._info.encoders:
+            raise SettingsError(
+                f"The bundle was made without {modality.value}, so that it cannot be asked with {part.kind}.",
+                where=self._folder,
+                remedy="it takes: " + ", ".join(one.value for one in self._info.encoders),
+            )
+        raw = queries.read(modality, part.value, self._info.encoders[modality].card)
+        encoder = self._encoder(modality)
+        try:
+            ready = encoder.preprocess(raw)
+        except SkipInput as skip:
+            raise DataError(f"The query {part.kind} cannot be used: {skip.reason}.") from skip
+        return self._projectors[modality].project(encoder.embed([ready])).reshape(-1)
+
+    def _encoder(self, modality: Modality) -> FrozenEncoder:
+        if modality not in self._encoders:
+            known = self._info.encoders[modality]
+            encoder = encoders.build_from_card(known.card, self._device)
+            encoders.verify(encoder, known.fingerprint, self._folder)
+            self._encoders[modality] = encoder
+        return self._encoders[modality]
