@@ -226,7 +226,8 @@ def _read_about(folder: Path) -> Collection | None:
             return from_json(json.loads(file.read_bytes()))
         except (ValueError, KeyError, TypeError) as error:
             raise DataError("The collection's description cannot be read.", where=file) from error
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+    # Hidden files: what a kill left of a description that was being written
+    if folder.is_file() or (folder.is_dir() and any(one.name[0] != "." for one in folder.iterdir())):
         raise DataError(
             "This holds something else than a collection.", where=folder, remedy="name an empty folder"
         )

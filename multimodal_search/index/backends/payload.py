@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import sys
 import uuid
@@ -20,6 +21,8 @@ from multimodal_search.filters.column import Column
 from multimodal_search.filters.fields import METADATA
 from multimodal_search.types import FloatArray
 
+_log = logging.getLogger(__name__)
+
 ID = "id"
 DIGEST = "_digest"
 
@@ -32,6 +35,15 @@ _NAMESPACE = uuid.UUID("7a4f2c52-6a0e-5b5e-9b39-5d2d3a0c8f11")
 # Nobody asks whether a description equals another; its index would cost more memory than its vector
 _LONGEST_KEYWORD = 64.0
 _SAMPLED_ROWS = 1000
+_EVERY_TYPE = (0, "", True, [0, "", True])
+_ARROW: dict[Kind, pa.DataType] = {
+    "keyword": pa.string(),
+    "text": pa.string(),
+    "integer": pa.int64(),
+    "bool": pa.bool_(),
+    "datetime": pa.int64(),
+    "empty": pa.null(),
+}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999
 
@@ -71,6 +83,9 @@ class Metadata:
                 raise DataError(
                     f"A field is named {name!r}.", remedy="rename it: an engine's rows need that name"
                 )
+            if not name or '"' in name:
+                _log.warning("the field %r is left out: an engine cannot address it; rename it", name)
+                continue
             column = fields.column(name)
             self._columns[name] = column
             self.kinds[name] = "datetime" if name in times else _kind(column, typed=name in plain)
@@ -90,14 +105,31 @@ class Metadata:
             yield payload
 
 
-def evaluable(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, Kind]) -> pa.Table:
-    """Payloads as a table that a filter can be evaluated on."""
-    moments = {name for name, kind in kinds.items() if kind == "datetime"}
-    texts = [
-        json.dumps({name: microseconds(one) if name in moments else one for name, one in row.items()})
-        for row in rows
-    ]
-    return pa.table({METADATA: pa.array(texts, pa.string())})
+def evaluable(rows: Sequence[Mapping[str, Any]], fields: Mapping[str, tuple[str, Kind]]) -> pa.Table:
+    """Payloads as a table that a filter can be evaluated on.
+
+    Args:
+        rows: payloads.
+        fields: name in the filter -> (field, its kind).
+
+    Returns:
+        One row a payload; then rows with a value of every type in fields of several types, so that a filter
+        on a type that only other rows have is no mistake.
+    """
+    columns: dict[str, pa.Array] = {}
+    mixed: list[dict[str, Any]] = [{} for _ in (*rows, *_EVERY_TYPE)]
+    for asked, (name, kind) in fields.items():
+        values = [row.get(name) for row in rows]
+        if kind in ("stored", "float"):  # JSON's whole numbers stay whole
+            types = _EVERY_TYPE if kind == "stored" else (0, None, None, None)
+            for place, value in zip(mixed, [*values, *types], strict=True):
+                place[asked] = value
+            continue
+        if kind == "datetime":
+            values = [None if one is None else microseconds(one) for one in values]
+        columns[asked] = pa.array([*values, *(None for _ in _EVERY_TYPE)], _ARROW[kind])
+    columns[METADATA] = pa.array([json.dumps(one) for one in mixed], pa.string())
+    return pa.table(columns)
 
 
 def moment(time_us: int) -> str | None:

@@ -51,6 +51,20 @@ class PointBackend:
         self._numbers: dict[str, int] | None = None
         self._collection = engine.describe()
 
+    def __len__(self) -> int:
+        """Rows that are numbered here."""
+        return len(self._rows or ())
+
+    @property
+    def metric(self) -> Metric:
+        """What near means in the collection."""
+        return self.collection.metric
+
+    @property
+    def usable(self) -> BoolArray:
+        """(rows,) which of them may be found: as far as this side knows, all."""
+        return np.ones(len(self), dtype=np.bool_)
+
     @property
     def collection(self) -> Collection:
         if self._collection is None:
@@ -93,16 +107,22 @@ class PointBackend:
         allowed: BoolArray | IntArray | None = None,
         fingerprint: str | None = None,
     ) -> Found:
-        single = np.ndim(queries) == 1
+        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+            raise SettingsError(f"k must be a whole number of at least 1, not {k!r}.")
         verify_query(self.collection, fingerprint, self._engine.where)
         asked = prepared_queries(np.asarray(queries), self.collection.dim, self.collection.metric)
-        condition = self._condition(where, allowed)
-        there = self._engine.count(condition) if k > _MANY else k
-        hits: list[list[tuple[str, float]]] = []
-        for start in range(0, len(asked) if there else 0, _QUERIES):
-            hits += self._engine.nearest(asked[start : start + _QUERIES], min(k, there), condition)
-        found = self._found(hits or [[] for _ in asked], k)
-        if not single:
+        condition = None if where is None else self._condition(where)
+        chosen = None if allowed is None else self._chosen(allowed)
+        if chosen is None:
+            hits = self._hits(asked, int(k), condition)
+        elif len(chosen) <= NAMED_ROWS:
+            named = self._points([point_id(self._ids[row]) for row in chosen.tolist()], "allowed rows")
+            parts = [named] if condition is None else [condition, named]
+            hits = self._hits(asked, int(k), self._engine.dialect.every(parts)) if len(chosen) else []
+        else:
+            hits = self._sifted(asked, int(k), condition, chosen)
+        found = self._found(hits or [[] for _ in asked], int(k))
+        if np.ndim(queries) > 1:
             return found
         full = len(hits[0]) if hits else 0
         return Found(found.ids[0, :full], found.scores[0, :full], found.rows[0, :full])
@@ -140,15 +160,37 @@ class PointBackend:
                     missing.append(int(row))
         return missing
 
-    def _condition(self, where: Filter | None, allowed: BoolArray | IntArray | None) -> Condition | None:
-        parts = []
-        if where is not None:
-            said, unsaid = Translator(self._engine.dialect, self.collection.fields).split(where)
-            parts += [] if said is None else [said]
-            parts += [] if unsaid is None else [self._evaluated(unsaid, said)]
-        if allowed is not None and (named := self._named(allowed)) is not None:
-            parts.append(named)
-        return self._engine.dialect.every(parts) if parts else None
+    def _condition(self, where: Filter) -> Condition:
+        said, unsaid = Translator(self._engine.dialect, self.collection.fields).split(where)
+        if unsaid is None:
+            return said
+        decided = self._evaluated(unsaid, said)
+        return decided if said is None else self._engine.dialect.every([said, decided])
+
+    def _hits(
+        self, queries: FloatArray, k: int, condition: Condition | None
+    ) -> list[list[tuple[str, float]]]:
+        there = self._engine.count(condition) if k > _MANY else k
+        hits: list[list[tuple[str, float]]] = []
+        for start in range(0, len(queries) if there else 0, _QUERIES):
+            hits += self._engine.nearest(queries[start : start + _QUERIES], min(k, there), condition)
+        return hits
+
+    def _sifted(
+        self, queries: FloatArray, k: int, condition: Condition | None, chosen: IntArray
+    ) -> list[list[tuple[str, float]]]:
+        """Other rows are dropped from more hits than were asked for: few more, where most are allowed."""
+        kept = {self._ids[row] for row in chosen.tolist()}
+        wanted = 2 * k * len(self._ids) // len(chosen)
+        while True:
+            hits = self._hits(queries, wanted, condition)
+            sifted = [[hit for hit in some if hit[0] in kept][:k] for some in hits]
+            complete = all(
+                len(few) == k or len(some) < wanted for few, some in zip(sifted, hits, strict=True)
+            )
+            if complete or wanted > len(self._ids):
+                return sifted
+            wanted *= 4
 
     def _evaluated(self, where: Filter, within: Condition | None) -> Condition:
         """The rows for which a condition is true that the engine cannot decide."""
@@ -160,27 +202,30 @@ class PointBackend:
                 remedy=f"add conditions (==, in, numbers) that leave at most {EVALUATED_ROWS} rows",
             )
         translator = Translator(self._engine.dialect, self.collection.fields)
-        names = sorted(translator.field(one) for one in where.names())
+        fields = {one: translator.field(one) for one in where.names()}
         points, rows = [], []
-        for point, payload in self._engine.scroll(within, names):
+        for point, payload in self._engine.scroll(within, sorted(set(fields.values()))):
             points.append(point)
-            rows.append({name: payload.get(name) for name in names})
-        kinds = {name: self.collection.fields[name] for name in names}
-        keep = where.mask(evaluable(rows, kinds)) if rows else np.zeros(0, dtype=np.bool_)
+            rows.append(payload)
+        kinds = {one: (name, self.collection.fields[name]) for one, name in fields.items()}
+        keep = where.mask(evaluable(rows, kinds))[: len(rows)]
         return self._points([point for point, good in zip(points, keep.tolist(), strict=True) if good], where)
 
-    def _named(self, allowed: BoolArray | IntArray) -> Condition | None:
+    def _chosen(self, allowed: BoolArray | IntArray) -> IntArray | None:
+        """Row numbers; None where all are allowed."""
+        chosen = np.asarray(allowed)
+        if chosen.dtype != np.bool_:
+            return chosen.astype(np.int64)
+        return None if chosen.all() else np.flatnonzero(chosen)
+
+    @property
+    def _ids(self) -> Sequence[str]:
         if self._rows is None:
             raise SettingsError(
                 "Rows can only be allowed by number where the table is known.",
                 remedy="filter with where instead",
             )
-        chosen = np.asarray(allowed)
-        if chosen.dtype == np.bool_:
-            if chosen.all():
-                return None
-            chosen = np.flatnonzero(chosen)
-        return self._points([point_id(self._rows[row]) for row in chosen.tolist()], "allowed rows")
+        return self._rows
 
     def _points(self, points: Sequence[str], asked: object) -> Condition:
         if len(points) > NAMED_ROWS:

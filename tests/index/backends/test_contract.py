@@ -8,6 +8,7 @@ import pytest
 
 from multimodal_search.errors import DataError, EncoderError, SettingsError
 from multimodal_search.filters import parse
+from multimodal_search.index.backends import points
 from multimodal_search.index.backends.base import Uploaded
 from multimodal_search.index.metric import prepared
 from tests.index.backends.conftest import Open, sample, vector_set
@@ -127,6 +128,20 @@ def test_allowed_rows(open_it: Open) -> None:
     assert len(backend.search(vectors.array()[3], 10, allowed=np.zeros(400, dtype=np.bool_))) == 0
 
 
+def test_very_many_allowed_rows_are_sifted(open_it: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(points, "NAMED_ROWS", 20)
+    vectors = sample()
+    backend = open_it(rows=vectors.ids)
+    backend.upload(vectors)
+    mask = np.zeros(400, dtype=np.bool_)
+    mask[::15] = True
+    queries = vectors.array()[:3]
+    found = backend.search(queries, 10, allowed=mask)
+    assert found.rows.tolist() == [exact(vectors.array(), one, 10, mask) for one in queries]
+    every = backend.search(queries[0], 100, allowed=mask, where=parse("speed < 50"))
+    assert sorted(every.rows.tolist()) == list(range(0, 200, 15))
+
+
 def test_deleted_rows_are_gone_and_come_back_with_the_next_upload(open_it: Open) -> None:
     vectors = sample(100)
     backend = open_it()
@@ -223,6 +238,20 @@ def test_changed_rows_are_sent_again_and_new_ones_added(open_it: Open) -> None:
     assert backend.search(np.array([0, 0, 0, -1]), 1).ids.tolist() == ["row-0"]
     found = backend.search(np.ones(4), 10, where=parse("a > 4 and b == 'x'"))
     assert sorted(found.ids.tolist()) == ["row-3", "row-4"]
+
+
+def test_names_that_an_engine_cannot_address_are_left_out(
+    open_it: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = open_it()
+    columns = pa.table({'say "x"': [1, 2], "a.b[0]": [3, 4], "": [5, 6], "夜": ["a", "b"]})
+    backend.upload(vector_set(np.eye(2), columns=columns))
+    assert set(backend.collection.fields) == {"a.b[0]", "夜"}
+    assert caplog.text.count("left out") == 2
+    for where in ("`a.b[0]` == 4", "`夜` == 'b'", "not `夜` in ['a']"):
+        assert backend.search(np.ones(2), where=parse(where)).ids.tolist() == ["row-1"]
+    with pytest.raises(DataError, match="'id'"):
+        open_it().upload(vector_set(np.eye(2), columns=pa.table({"metadata": ['{"id": 1}', "{}"]})))
 
 
 def test_ids_of_any_text(open_it: Open) -> None:
