@@ -92,17 +92,28 @@ def reduce(scored: FloatArray, settings: ClusteringSettings, pca: float) -> Poin
 
 
 def density_tree(reduced: FloatArray, settings: ClusteringSettings, min_samples: int) -> Tree:
-    """The tree that HDBSCAN cuts: one for all ``min_cluster_size`` and both selection methods."""
-    return spanning_tree(reduced, density_graph(reduced, settings, min_samples), min_samples)
+    """The tree that HDBSCAN cuts: one for all ``min_cluster_size`` and both selection methods.
+
+    Raises:
+        DataError: fewer rows than ``min_samples``.
+    """
+    graph = density_graph(reduced, settings, neighbours_for(min_samples, len(reduced)))
+    return spanning_tree(reduced, graph, min_samples)
 
 
-def density_graph(reduced: FloatArray, settings: ClusteringSettings, min_samples: int) -> Graph:
-    """The graph that a tree is made from: at least 32 neighbours, and 16 beyond ``min_samples``."""
-    if min_samples > len(reduced):
-        raise DataError(
-            f"{len(reduced)} rows are fewer than --min-samples {min_samples}.", remedy="a smaller one"
-        )
-    k = min(max(_LEAST_NEIGHBOURS, min_samples + _MORE_NEIGHBOURS), len(reduced) - 1)
+def neighbours_for(min_samples: int, n: int) -> int:
+    """How many others a tree's graph has: at least 32, and 16 beyond ``min_samples``.
+
+    Raises:
+        DataError: fewer rows than ``min_samples``.
+    """
+    if min_samples > n:
+        raise DataError(f"{n} rows are fewer than --min-samples {min_samples}.", remedy="a smaller one")
+    return min(max(_LEAST_NEIGHBOURS, min_samples + _MORE_NEIGHBOURS), n - 1)
+
+
+def density_graph(reduced: FloatArray, settings: ClusteringSettings, k: int) -> Graph:
+    """The graph that a tree is made from."""
     return near_graph(reduced, k, _metric(settings), settings.seed)
 
 

@@ -13,7 +13,7 @@ from multimodal_search.types import IntArray
 
 _TERMS = 3
 _LEAST_MEMBERS = 2
-_LEAST_LIFT = 1.05
+_LEAST_LIFT = 1.5
 # Words of letters; runs of kanji; runs of katakana. Hiragana are mostly endings and particles
 _TOKEN = re.compile(
     r"[\u4e00-\u9fff\u3400-\u4dbf々]+|[\u30a0-\u30ff]{2,}|[^\W\d_\u3040-\u30ff\u4e00-\u9fff\u3400-\u4dbf]+(?:['’-]\w+)*"
@@ -42,8 +42,8 @@ def telling_terms(texts: Sequence[str], labels: IntArray, count: int = _TERMS) -
     """The most telling terms of each cluster, best first, by c-TF-IDF (Grootendorst, BERTopic, 2022).
 
     A cluster is one document: a term's share of its words, times log(1 + A / f), A the mean number of words a
-    cluster and f the term's number in all. A text counts a term once; a term of a cluster is in at least two of
-    its texts (where it has two), and more frequent there than elsewhere.
+    cluster and f the term's number in all. A text counts a term once; a term is in at least two of its
+    cluster's texts (where it has two), and half as frequent again there as in all.
 
     Args:
         texts: one a row; rows of noise (-1) count for nothing.

@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 
 from multimodal_search.errors import SettingsError
 from multimodal_search.settings import (
+    ClusterSettings,
     EmbedSettings,
     EvaluateSettings,
+    MapSettings,
     SampleSettings,
     SearchSettings,
+    SweepSettings,
     TrainSettings,
     check,
     dump_settings,
@@ -28,6 +31,9 @@ ALL = {
     "search": SearchSettings,
     "sample": SampleSettings,
     "embed": EmbedSettings,
+    "map": MapSettings,
+    "cluster": ClusterSettings,
+    "cluster-sweep": SweepSettings,
 }
 
 

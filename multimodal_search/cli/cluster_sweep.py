@@ -1,0 +1,21 @@
+"""``multimodal-search cluster-sweep``: many settings of clustering, and the best of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from multimodal_search.cli import COMMANDS
+from multimodal_search.cli.launcher import configure_logging
+from multimodal_search.settings import SweepSettings, parse
+
+
+def main(argv: Sequence[str]) -> int:
+    """Try the grid; the same command run again does what is missing."""
+    settings = parse(
+        SweepSettings, argv, prog="multimodal-search cluster-sweep", summary=COMMANDS["cluster-sweep"]
+    )
+    configure_logging()
+    from multimodal_search.analysis.sweep import run
+
+    run(settings)
+    return 0
