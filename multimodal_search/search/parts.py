@@ -63,14 +63,18 @@ def combined(vectors: Sequence[FloatArray], parts: Sequence[Part], *, unit: bool
         unit: every part is brought to length one first, and so is the sum: directions are compared.
 
     Raises:
-        DataError: a zero vector, or parts that cancel.
+        DataError: a zero vector, one that is not finite, or parts that cancel.
     """
     if unit:
         vectors = [direction(one) for one in vectors]
     total = np.zeros(len(vectors[0]), dtype=np.float64)
     for vector, part in zip(vectors, parts, strict=True):
         total += part.weight * np.asarray(vector, dtype=np.float64)
-    return direction(total) if unit else total
+    if unit:
+        return direction(total)
+    if not np.isfinite(total).all():
+        raise DataError("The query vector holds NaN or infinity.", remedy="ask with another moment")
+    return total
 
 
 def direction(vector: FloatArray) -> FloatArray:

@@ -29,6 +29,7 @@ _SCHEMA = pa.schema(
         ("frames", pa.list_(pa.string())),
         ("text", pa.string()),
         ("image_path", pa.string()),
+        ("series_path", pa.string()),
         ("location", pa.string()),
         ("metadata", pa.string()),
     ]
@@ -73,7 +74,7 @@ def _rows(hits: Sequence[Hit]) -> list[dict[str, Any]]:
 
 def _csv(rows: Sequence[dict[str, Any]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, _SCHEMA.names, lineterminator="\n")
+    writer = csv.DictWriter(text, _SCHEMA.names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for row in rows:
         writer.writerow({**row, "frames": json.dumps(row["frames"], ensure_ascii=False)})

@@ -30,7 +30,8 @@ def table(hits: Sequence[Hit], width: int) -> str:
         widths[3] = 0
     room = width - sum(one + 2 for one in widths if one)
     beside = room >= _LEAST_TEXT
-    lines = [_line(_HEADER, widths) + (_HEADER[4] if beside else "")]
+    header = _HEADER if widths[3] else (*_HEADER[:3], "", _HEADER[4])
+    lines = [_line(header, widths) + (header[4] if beside else "")]
     for cell, hit in zip(cells, hits, strict=True):
         words = _one_line(hit.text)
         line = _line(cell, widths)

@@ -12,6 +12,7 @@ import pytest
 import multimodal_search
 from multimodal_search.cli import main
 from multimodal_search.errors import BundleError, EncoderError
+from multimodal_search.settings import SearchSettings, parse
 
 
 def hits(capsys: pytest.CaptureFixture[str], *flags: str) -> list[dict[str, object]]:
@@ -52,6 +53,75 @@ def test_a_human_reads_scores_ids_and_texts(home: Path, capsys: pytest.CaptureFi
     assert len(lines) == 3
     assert lines[0].split() == ["#", "score", "moment", "time", "text"]
     assert "sample-" in lines[1]
+
+
+def test_parts_weights_filters_and_files(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = ["--bundle", str(home / "output")]
+    found = hits(
+        capsys, *bundle, "--text", "rain, at night", "--text", "bus", "--not-text", "snow", "--topk", "3"
+    )
+    assert len(found) == 3
+    python = multimodal_search.load(home / "output").search(
+        text=["rain, at night", "bus", ("snow", -1.0)], k=3
+    )
+    assert [one["id"] for one in found] == [one.id for one in python]
+    weights = ["--weights", "text=1:0.25", "not-text=0.5"]
+    found = hits(
+        capsys, *bundle, "--text", "rain", "--text", "bus", "--not-text", "snow", *weights, "-k", "3"
+    )
+    python = multimodal_search.load(home / "output").search(text=["rain", ("bus", 0.25), ("snow", -0.5)], k=3)
+    assert [one["id"] for one in found] == [one.id for one in python]
+    me = str(found[0]["id"])
+    assert hits(capsys, *bundle, "--id", me, "-k", "1")[0]["id"] == me
+    assert hits(capsys, *bundle, "--id", me, "--where", f"id != '{me}'")[0]["id"] != me
+    np.save(tmp_path / "v.npy", multimodal_search.load(home / "output").vectors([me]))
+    assert hits(capsys, *bundle, "--vector", str(tmp_path / "v.npy"), "-k", "1")[0]["id"] == me
+    out = tmp_path / "hits.json"
+    assert main(["search", *bundle, "--text", "bus", "--modality", "text", "--out", str(out)]) == 0
+    assert len(json.loads(out.read_text())) == 10
+
+
+def test_yaml_may_say_one_text_or_several(tmp_path: Path) -> None:
+    for text, parts in (("rain, at night", ["rain, at night"]), ("[rain, fog]", ["rain", "fog"])):
+        (tmp_path / "q.yaml").write_text(f"text: {text}\nk: 3\n")
+        settings = parse(SearchSettings, ["--config", str(tmp_path / "q.yaml")], prog="", summary="")
+        assert (settings.text, settings.k) == (parts, 3)
+
+
+def test_plain_vectors_are_searched_without_a_bundle(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "v.npy", np.eye(4, dtype=np.float32))
+    (tmp_path / "names.txt").write_text("a\nb\nc\nd\n")
+    plain = ["--index", str(tmp_path / "v.npy"), "--ids", str(tmp_path / "names.txt")]
+    assert [one["id"] for one in hits(capsys, *plain, "--id", "c", "--metric", "l2", "-k", "2")] == ["c", "a"]
+    assert hits(capsys, "--index", str(home / "output"), "--id", "sample-00003", "-k", "1")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--text", "bus", "--where", "lokation == 'x'"], ["'lokation'", "'location'"]),
+        (["--text", "bus", "--where", "location = 'x'"], ["^", "write =="]),
+        (["--text", "bus", "--weights", "text"], ["NAME=NUMBER"]),
+        (["--text", "bus", "--weights", "image=2"], ["no --image"]),
+        (["--text", "bus", "--weights", "smell=2"], ["no part of a query"]),
+        (["--text", "bus", "--weights", "text=1:2"], ["2 weights for 1 parts"]),
+        (["--text", "bus", "--out", "hits.xlsx"], [".parquet"]),
+        (["--id", "sample-0000"], ["did you mean 'sample-0"]),
+        (["--text", "bus", "--after", "soon"], ["ISO 8601"]),
+        (["--index", "absent.faiss", "--id", "x"], ["no index here"]),
+    ],
+)
+def test_mistakes_are_explained(
+    home: Path, capsys: pytest.CaptureFixture[str], flags: list[str], words: list[str]
+) -> None:
+    assert main(["search", "--bundle", str(home / "output"), *flags]) == 2
+    told = capsys.readouterr().err
+    for word in words:
+        assert word in told
 
 
 def test_evaluate_prints_what_metrics_json_holds(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
