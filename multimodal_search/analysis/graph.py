@@ -17,6 +17,7 @@ from multimodal_search.tables.vectors import VectorSet
 from multimodal_search.types import FloatArray
 
 EXACT_UP_TO_ROWS = 200_000
+_SHARED_K = 16  # a graph is made with at least so many, so that commands that ask for fewer share it
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,9 @@ def shared_graph(
     if (held := cache.read(k)) is not None:
         rows, distances, recall = held
         return Graph(rows, distances, metric, whole, recall)
-    graph = neighbour_graph(vectors, k, metric, exact=whole, seed=seed)
+    graph = neighbour_graph(vectors, max(k, _SHARED_K), metric, exact=whole, seed=seed)
     cache.write(graph.rows, graph.distances, graph.recall)
-    return graph
+    return graph.first(k)
 
 
 def _compares_all(n: int, exact: bool | None) -> bool:

@@ -39,7 +39,7 @@ def write_npy(table: FeatureTable, path: Path) -> None:
         _NPY.write_array_header_1_0(file, description)
         for columns, vectors in table.blocks():
             file.write(np.ascontiguousarray(vectors).data)
-            lines = "".join(f"{_escaped(one)}\n" for one in columns["id"].to_pylist())
+            lines = "".join(f"{escaped(one)}\n" for one in columns["id"].to_pylist())
             ids.write(lines.encode("utf-8"))
 
 
@@ -52,5 +52,6 @@ def read_ids(path: str | Path) -> list[str]:
     return [re.sub(r"\\[\\nr]", lambda match: _PLAIN[match[0]], line) for line in lines]
 
 
-def _escaped(one: str) -> str:
+def escaped(one: str) -> str:
+    """An id as a line of a file of ids; ``read_ids`` reads it back."""
     return re.sub(r"[\\\n\r]", lambda match: _ESCAPES[match[0]], one)
