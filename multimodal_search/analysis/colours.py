@@ -6,6 +6,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ PALETTE = (
 )  # fmt: skip
 INK, FAINT = "#333333", "#888888"
 MARKERS = "osD^vP*Xhp"
+DEFAULT_FONT = "DejaVu Sans"
 UNKNOWN, OTHERS = "unknown", "others"
 _MOST_KINDS = 20
 _CJK_FONTS = (
@@ -69,17 +71,22 @@ def colour_of(kinds: Sequence[str], number: int) -> str:
     return FAINT if kinds[number] in (UNKNOWN, OTHERS, "noise") else PALETTE[number % len(PALETTE)]
 
 
+@cache
+def _letters(families: tuple[str, ...]) -> frozenset[int]:
+    charmaps = [font_manager.get_font(font_manager.findfont(one)).get_charmap() for one in families]
+    return frozenset(code for charmap in charmaps for code in charmap)
+
+
+@cache
 def fonts() -> list[str]:
     """The plot's font, and after it the first of this machine that has Japanese and Chinese letters."""
     there = {one.name for one in font_manager.fontManager.ttflist}
-    return ["DejaVu Sans", *[one for one in _CJK_FONTS if one in there][:1]]
+    return [DEFAULT_FONT, *[one for one in _CJK_FONTS if one in there][:1]]
 
 
-def drawable(text: str) -> str:
-    """The text where a font has its letters; otherwise their code points, never empty boxes."""
-    known: set[int] = set()
-    for name in fonts():
-        known |= set(font_manager.get_font(font_manager.findfont(name)).get_charmap())
+def drawable(text: str, families: Sequence[str] = (DEFAULT_FONT,)) -> str:
+    """The text where one of the fonts has its letters; otherwise their code points, never empty boxes."""
+    known = _letters(tuple(families))
     plain = unicodedata.normalize("NFC", " ".join(text.split())).replace("$", "\\$")
     short = plain if len(plain) <= 40 else plain[:39] + "…"
     return "".join(c if ord(c) in known else f"U+{ord(c):04X} " for c in short).strip()

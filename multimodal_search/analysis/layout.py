@@ -73,7 +73,12 @@ def near_graph(vectors: FloatArray, k: int, metric: Metric, seed: int = 0) -> Gr
         vectors = np.hstack([vectors, np.ones((len(vectors), 1), dtype=vectors.dtype)])
     names = list(map(str, range(len(vectors))))
     rows = VectorSet("", names, vectors.shape[1], lambda some: vectors[some])
-    return neighbour_graph(rows, k, metric, exact=len(vectors) <= _EXACT_UP_TO, seed=seed)
+    return neighbour_graph(rows, k, metric, exact=compares_all(len(vectors)), seed=seed)
+
+
+def compares_all(n: int) -> bool:
+    """Whether the graph of so many rows is made from all pairs."""
+    return n <= _EXACT_UP_TO
 
 
 def few_distinct(vectors: FloatArray) -> bool:

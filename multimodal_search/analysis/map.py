@@ -13,7 +13,8 @@ import numpy as np
 
 from multimodal_search.analysis.cluster_files import cluster_labels
 from multimodal_search.analysis.colours import colouring
-from multimodal_search.analysis.layout import FEWEST_FOR_UMAP, few_distinct, lay_out, near_graph
+from multimodal_search.analysis.graph import shared_graph
+from multimodal_search.analysis.layout import FEWEST_FOR_UMAP, compares_all, few_distinct, lay_out
 from multimodal_search.analysis.map_adding import nearest_old, place, with_former
 from multimodal_search.analysis.map_files import INFO_FILE, Former, Placed, read_former, write_rows
 from multimodal_search.analysis.map_page import PAGE_FILE, write_page
@@ -70,7 +71,14 @@ def _place(
     if by_pca:
         _LOG.info("fewer than %d distinct rows: drawn by PCA, UMAP has nothing to show", FEWEST_FOR_UMAP)
     k = min(settings.n_neighbors, len(array)) - 1
-    graph = near_graph(array, max(k, 1), settings.metric, settings.seed)
+    graph = shared_graph(
+        vectors,
+        max(k, 1),
+        settings.metric,
+        beside=settings.out,
+        exact=compares_all(len(array)),
+        seed=settings.seed,
+    )
     graphed = time.perf_counter()
     added = None
     if former is None:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from multimodal_search.analysis.layout import lay_out
 from multimodal_search.export.moments import MomentVectors, project_moments
 from multimodal_search.export.plots import MAP_FILE, TRAINING_FILE, plot_map, plot_training
 from multimodal_search.export.report import write_report
 from multimodal_search.export.scenes_map import FILE as SCENES_FILE
-from multimodal_search.export.scenes_map import lay_out, scene_vectors, write_scenes_map
+from multimodal_search.export.scenes_map import scene_vectors, write_scenes_map
 from multimodal_search.export.vector_db import FILE as DATABASE_FILE
 from multimodal_search.export.vector_db import write_vector_db
 from multimodal_search.export.vectors import VECTORS_FOLDER, write_vectors

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection
@@ -17,22 +15,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.neighbors import NearestNeighbors
 
+from multimodal_search.analysis.colours import FAINT, INK, MARKERS, PALETTE, drawable
 from multimodal_search.storage import write_atomically
 from multimodal_search.types import FloatArray, Item
 
 MAP_FILE = "umap.png"
 TRAINING_FILE = "training.png"
 
-# Okabe and Ito (2008), told apart with any colour vision, and two more for ten kinds
-_COLOURS = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7",
-    "#56B4E9", "#B8A900", "#4D4D4D", "#882255", "#999933",
-)  # fmt: skip
-_MARKERS = "osD^vP*Xhp"
 _PREFERRED = ("location", "weather", "manoeuvre", "time_of_day", "place")
 _DOTS_PER_INCH = 130
 _MOST_COMPARED = 5000
-_INK, _FAINT = "#333333", "#888888"
 
 
 def plot_map(path: Path, items: Sequence[Item], coordinates: FloatArray, *, unseen: frozenset[str]) -> None:
@@ -54,10 +46,10 @@ def plot_map(path: Path, items: Sequence[Item], coordinates: FloatArray, *, unse
     for ax, key in zip(axes, panels, strict=True):
         _map_panel(ax, items, coordinates, key, unseen)
     figure.suptitle(
-        f"{len(items)} scenes in the common space (UMAP; near means alike)", fontsize=14, color=_INK
+        f"{len(items)} scenes in the common space (UMAP; near means alike)", fontsize=14, color=INK
     )
     if unseen & {item.scene_id for item in items}:
-        figure.supxlabel("dark edge: scenes that no head was trained on", fontsize=10, color=_FAINT)
+        figure.supxlabel("dark edge: scenes that no head was trained on", fontsize=10, color=FAINT)
     _save(figure, path)
 
 
@@ -74,22 +66,22 @@ def _map_panel(
             coordinates[mine, 0],
             coordinates[mine, 1],
             s=size,
-            c=_FAINT if kind == "unknown" else _COLOURS[number % len(_COLOURS)],
-            marker=_MARKERS[number % len(_MARKERS)],
+            c=FAINT if kind == "unknown" else PALETTE[number % len(PALETTE)],
+            marker=MARKERS[number % len(MARKERS)],
             alpha=0.85,
-            edgecolors=_INK,
+            edgecolors=INK,
             linewidths=edges[mine],
             label=f"{drawable(kind)} ({int(mine.sum())})",
         )
     if key:
-        ax.set_title(f"coloured by {drawable(key.replace('_', ' '))}", fontsize=12, color=_INK)
+        ax.set_title(f"coloured by {drawable(key.replace('_', ' '))}", fontsize=12, color=INK)
         legend = ax.legend(frameon=True, framealpha=0.85, edgecolor="none", fontsize=9, loc="best")
         for handle in legend.legend_handles:
             if isinstance(handle, PathCollection):
                 handle.set_sizes([45])
                 handle.set_linewidth(0)
-    ax.set_xlabel("UMAP 1 (no unit)", color=_INK)
-    ax.set_ylabel("UMAP 2 (no unit)", color=_INK)
+    ax.set_xlabel("UMAP 1 (no unit)", color=INK)
+    ax.set_ylabel("UMAP 2 (no unit)", color=INK)
     ax.margins(0.06)
     _calm(ax)
 
@@ -143,18 +135,18 @@ def plot_training(path: Path, history: Sequence[Mapping[str, float]], *, val_sce
     if measured:
         _retrieval_panel(panels[1], history, val_scenes)
     else:
-        figure.supxlabel("no validation scenes were held out", fontsize=10, color=_FAINT)
-    panels[-1].set_xlabel("epoch (0: the start, before any step)", color=_INK)
+        figure.supxlabel("no validation scenes were held out", fontsize=10, color=FAINT)
+    panels[-1].set_xlabel("epoch (0: the start, before any step)", color=INK)
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.suptitle("Training of the heads", fontsize=14, color=_INK)
+    figure.suptitle("Training of the heads", fontsize=14, color=INK)
     _save(figure, path)
     return True
 
 
 def _loss_panel(ax: Axes, history: Sequence[Mapping[str, float]]) -> None:
     epochs, loss = _curve(history, "train/loss")
-    ax.plot(epochs, loss, color=_COLOURS[0], marker="o", markersize=3, linewidth=1.8)
-    ax.set_ylabel("training loss (nats)", color=_INK)
+    ax.plot(epochs, loss, color=PALETTE[0], marker="o", markersize=3, linewidth=1.8)
+    ax.set_ylabel("training loss (nats)", color=INK)
     _calm(ax)
 
 
@@ -164,15 +156,13 @@ def _retrieval_panel(ax: Axes, history: Sequence[Mapping[str, float]], val_scene
     for number, name in enumerate(directions):
         epochs, values = _curve(history, name)
         label = name.removeprefix("val/").replace("->", " → ")
-        ax.plot(
-            epochs, values, color=_COLOURS[number % len(_COLOURS)], linewidth=1.2, alpha=0.75, label=label
-        )
+        ax.plot(epochs, values, color=PALETTE[number % len(PALETTE)], linewidth=1.2, alpha=0.75, label=label)
     epochs, values = _curve(history, "val/mrr")
     if len(values):
-        ax.plot(epochs, values, color=_INK, linewidth=2.4, label="mean of all")
+        ax.plot(epochs, values, color=INK, linewidth=2.4, label="mean of all")
         best = int(np.argmax(values))
-        ax.axvline(epochs[best], color=_FAINT, linewidth=1, linestyle=":")
-        ax.scatter([epochs[best]], [values[best]], s=60, color=_COLOURS[3], zorder=5)
+        ax.axvline(epochs[best], color=FAINT, linewidth=1, linestyle=":")
+        ax.scatter([epochs[best]], [values[best]], s=60, color=PALETTE[3], zorder=5)
         where = "start" if epochs[best] == 0 else f"epoch {epochs[best]:g}"
         ax.annotate(
             f"best: {values[best]:.3f} ({where})",
@@ -181,14 +171,14 @@ def _retrieval_panel(ax: Axes, history: Sequence[Mapping[str, float]], val_scene
             textcoords="offset points",
             ha="right" if epochs[best] > epochs[-1] / 2 else "left",
             fontsize=10,
-            color=_COLOURS[3],
+            color=PALETTE[3],
         )
     if val_scenes > 1:
         level = float(np.sum(1.0 / np.arange(1, val_scenes + 1)) / val_scenes)
         label = f"chance among {val_scenes} scenes ({level:.3f})"
-        ax.axhline(level, color=_FAINT, linewidth=1.2, linestyle="--", label=label)
+        ax.axhline(level, color=FAINT, linewidth=1.2, linestyle="--", label=label)
     ax.set_ylim(0, 1.08)
-    ax.set_ylabel("mean reciprocal rank on validation scenes", color=_INK)
+    ax.set_ylabel("mean reciprocal rank on validation scenes", color=INK)
     if names:
         ax.legend(fontsize=8.5, ncols=2, frameon=True, framealpha=0.85, edgecolor="none", loc="best")
     _calm(ax)
@@ -203,16 +193,7 @@ def _curve(history: Sequence[Mapping[str, float]], name: str) -> tuple[FloatArra
 def _calm(ax: Axes) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(alpha=0.25, linewidth=0.6)
-    ax.tick_params(colors=_INK, labelsize=9)
-
-
-def drawable(text: str) -> str:
-    """The text where the plot's font has its letters; otherwise their code points, never empty boxes."""
-    font = font_manager.get_font(font_manager.findfont(font_manager.FontProperties()))
-    known = font.get_charmap()
-    plain = unicodedata.normalize("NFC", " ".join(text.split())).replace("$", "\\$")
-    short = plain if len(plain) <= 40 else plain[:39] + "…"
-    return "".join(c if ord(c) in known else f"U+{ord(c):04X} " for c in short).strip()
+    ax.tick_params(colors=INK, labelsize=9)
 
 
 def _save(figure: Figure, path: Path) -> None:

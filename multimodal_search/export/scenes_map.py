@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from multimodal_search.storage import write_json
 from multimodal_search.types import FloatArray, IntArray, Item, Modality
 
 FILE = "scenes_with_umap.json"
-_FEWEST_FOR_UMAP = 5
-_KNN_ROWS = 1024
 
 
 def scene_vectors(
@@ -52,65 +49,6 @@ def scene_vectors(
     mean = total[keep] / seen[keep, None]
     norms = np.linalg.norm(mean, axis=1, keepdims=True)
     return mean / np.where(norms > 1e-9, norms, 1.0), np.asarray(first, dtype=np.int64)[keep]
-
-
-def lay_out(vectors: FloatArray, seed: int) -> FloatArray:
-    """(n, dim) -> (n, 2) map coordinates; near means alike.
-
-    UMAP (McInnes, Healy and Melville, 2018) with cosine distance. Under five scenes, or five distinct
-    vectors, the first two principal components: UMAP has no neighbourhood to show there.
-    """
-    n = len(vectors)
-    centred = vectors - vectors.mean(axis=0) if n else vectors
-    distinct = len(np.unique(np.round(vectors, 6), axis=0))
-    if n < _FEWEST_FOR_UMAP or distinct < _FEWEST_FOR_UMAP:
-        return _principal(centred)
-    from umap import UMAP  # numba takes seconds to import: only here, where a map is drawn
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        k = min(15, n)
-        reducer = UMAP(
-            n_neighbors=k,
-            # exact, and without half of the functions that numba would compile first
-            precomputed_knn=nearest_neighbours(vectors, k),
-            min_dist=0.1,
-            metric="cosine",
-            # spectral initialisation needs more points than dimensions of the graph's eigenvectors
-            init="spectral" if n > 30 else "random",
-            random_state=seed,
-            n_jobs=1,
-        )
-        coordinates = np.asarray(reducer.fit_transform(vectors.astype(np.float32)), dtype=np.float64)
-    return coordinates if np.isfinite(coordinates).all() else _principal(centred)
-
-
-def nearest_neighbours(vectors: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
-    """(n, k) rows and cosine distances of the nearest, each row itself first; a slice of n x n at a time."""
-    unit = np.asarray(vectors, dtype=np.float32)
-    indices = np.empty((len(unit), k), dtype=np.int64)
-    distances = np.empty((len(unit), k), dtype=np.float32)
-    for start in range(0, len(unit), _KNN_ROWS):
-        rows = slice(start, min(start + _KNN_ROWS, len(unit)))
-        away = np.maximum(1.0 - unit[rows] @ unit.T, 0.0)
-        own = np.arange(rows.start, rows.stop)
-        away[own - start, own] = -1.0  # before its duplicates
-        near = np.argpartition(away, k - 1, axis=1)[:, :k]
-        found = np.take_along_axis(away, near, axis=1)
-        # equal distances in the order of the rows
-        order = np.lexsort((near, found), axis=1)
-        indices[rows] = np.take_along_axis(near, order, axis=1)
-        distances[rows] = np.maximum(np.take_along_axis(found, order, axis=1), 0.0)
-    return indices, distances
-
-
-def _principal(centred: FloatArray) -> FloatArray:
-    out = np.zeros((len(centred), 2))
-    if len(centred):
-        left, scale, _ = np.linalg.svd(centred, full_matrices=False)
-        columns = min(2, len(scale))
-        out[:, :columns] = left[:, :columns] * scale[:columns]
-    return out
 
 
 def write_scenes_map(path: Path, items: Sequence[Item], first: IntArray, coordinates: FloatArray) -> None:
