@@ -13,6 +13,7 @@ from multimodal_search.filters import Compare, Filter, all_of, parse
 from multimodal_search.index import Index, is_index, load
 from multimodal_search.index.metric import Metric
 from multimodal_search.search import queries
+from multimodal_search.search.device import resolve_device
 from multimodal_search.search.hits import Hit
 from multimodal_search.search.indexed import index_ranking
 from multimodal_search.search.options import Time, wanted
@@ -51,8 +52,11 @@ class VectorSearcher:
         self._encoders: dict[Modality, FrozenEncoder] = {}
 
     @classmethod
-    def open(cls, location: str | Path, *, ids: str | Path | None = None, device: str = "cpu") -> Self:
+    def open(cls, location: str | Path, *, ids: str | Path | None = None, device: str = "auto") -> Self:
         """Open an index file of ``multimodal-search index``, or vectors as ``open_vectors`` takes them.
+
+        Args:
+            device: ``auto``, ``cpu`` or ``cuda``: where queries are encoded.
 
         Raises:
             DataError: nothing is there.
@@ -204,7 +208,8 @@ class VectorSearcher:
                 where=self.location,
                 remedy="ask with a vector or an id, or search the feature table itself",
             )
-        own = encoders.build_from_card(self._card, self._device)
+        device = resolve_device(self._device)  # torch loads only where something is encoded
+        own = encoders.build_from_card(self._card, device)
         # also where the other tower is asked: it is of the same weights only if this one is
         encoders.verify(own, self._fingerprint, Path(self.location))
         if modality is self._card.modality:
@@ -217,7 +222,7 @@ class VectorSearcher:
                 where=self.location,
                 remedy=f"ask with {self._card.modality.value}, or train a bundle, in which all kinds meet",
             )
-        return encoders.build_from_card(other, self._device)
+        return encoders.build_from_card(other, device)
 
 
 def _tower(card: EncoderCard, modality: Modality) -> EncoderCard | None:

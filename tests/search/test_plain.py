@@ -138,6 +138,8 @@ def test_a_picture_and_words_where_the_tables_encoder_is_known(tmp_path):
     assert hits[0].metadata == {"kind": "b"}
     with pytest.raises(EncoderError, match="cannot be asked with timeseries"):
         searcher.search(series=np.zeros((4, 2)))
+    with pytest.raises(SettingsError, match="tpu"):
+        VectorSearcher.open(folder, device="tpu").search(image=Image.new("RGB", (32, 32)))
     other = VectorSearcher.open(table(tmp_path / "other", encoder.card, "0" * 64))
     with pytest.raises(EncoderError):
         other.search(image=Image.new("RGB", (32, 32)))
