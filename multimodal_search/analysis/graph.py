@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from multimodal_search.analysis.neighbors_cache import GraphCache, content_digest
 from multimodal_search.analysis.neighbors_cells import approximate_neighbours
+from multimodal_search.analysis.neighbors_checkpoint import Checkpoint
 from multimodal_search.analysis.neighbors_exact import exact_neighbours
 from multimodal_search.analysis.neighbors_scores import prepare
 from multimodal_search.settings.search import Metric
@@ -17,6 +18,7 @@ from multimodal_search.tables.vectors import VectorSet
 from multimodal_search.types import FloatArray
 
 EXACT_UP_TO_ROWS = 200_000
+_FORMAT = 1  # of checkpoints
 _SHARED_K = 16  # a graph is made with at least so many, so that commands that ask for fewer share it
 
 
@@ -45,22 +47,30 @@ class Graph:
 
 
 def neighbour_graph(
-    vectors: VectorSet, k: int, metric: Metric = "cosine", *, exact: bool | None = None, seed: int = 0
+    vectors: VectorSet,
+    k: int,
+    metric: Metric = "cosine",
+    *,
+    exact: bool | None = None,
+    seed: int = 0,
+    checkpoint: Checkpoint | None = None,
 ) -> Graph:
     """The k nearest others of each row; one copy of the vectors as float32 is held in memory.
 
     Args:
         exact: compare all pairs; None: up to 200,000 rows.
         seed: of the sampling, where not exact.
+        checkpoint: of the same vectors and settings: where a search that was cut short goes on.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")
+    checkpoint = checkpoint or Checkpoint()
     usable = vectors.usable()
     scored = prepare(vectors, usable, metric)
     if _compares_all(len(vectors), exact):
-        near, away = exact_neighbours(scored, k)
+        near, away = exact_neighbours(scored, k, checkpoint)
         return _spread(near, away, usable, metric, exact=True, recall=1.0)
-    near, away, recall = approximate_neighbours(scored, k, seed)
+    near, away, recall = approximate_neighbours(scored, k, seed, checkpoint)
     return _spread(near, away, usable, metric, exact=False, recall=recall)
 
 
@@ -86,8 +96,11 @@ def shared_graph(
     if (held := cache.read(k)) is not None:
         rows, distances, recall = held
         return Graph(rows, distances, metric, whole, recall)
-    graph = neighbour_graph(vectors, max(k, _SHARED_K), metric, exact=whole, seed=seed)
+    k_made = max(k, _SHARED_K)
+    checkpoint = Checkpoint(cache.checkpoint, f"{_FORMAT} {k_made}")
+    graph = neighbour_graph(vectors, k_made, metric, exact=whole, seed=seed, checkpoint=checkpoint)
     cache.write(graph.rows, graph.distances, graph.recall)
+    checkpoint.remove()
     return graph.first(k)
 
 

@@ -58,6 +58,11 @@ class GraphCache:
         except (OSError, OutputError) as error:
             _log.warning("the graph of neighbours is not kept for other commands: %s", error)
 
+    @property
+    def checkpoint(self) -> Path:
+        """Where the search for a graph of this key keeps how far it is."""
+        return self._folder / f"{self._key}.part"
+
     def _files(self) -> list[tuple[int, Path]]:
         found = self._folder.glob(f"{self._key}-*.npz")
         return [(int(count), path) for path in found if (count := path.stem.rpartition("-")[2]).isdigit()]

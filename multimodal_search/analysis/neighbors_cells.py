@@ -7,13 +7,15 @@ row asks is chosen by the true neighbours of sampled rows; the recall is measure
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from multimodal_search.analysis.neighbors_exact import Best, Rows
+from multimodal_search.analysis.neighbors_best import Best, Rows
+from multimodal_search.analysis.neighbors_checkpoint import Checkpoint
 from multimodal_search.analysis.neighbors_scores import Scored
 from multimodal_search.analysis.neighbors_top import best_columns
 from multimodal_search.types import FloatArray, IntArray
@@ -60,7 +62,9 @@ class Cells:
         return np.asarray(scores)
 
 
-def approximate_neighbours(scored: Scored, k: int, seed: int) -> tuple[Rows, FloatArray, float]:
+def approximate_neighbours(
+    scored: Scored, k: int, seed: int, checkpoint: Checkpoint
+) -> tuple[Rows, FloatArray, float]:
     """(n, k) rows, distances, and the recall that was measured."""
     generator = np.random.default_rng(seed)
     cells = _make_cells(scored, generator)
@@ -68,10 +72,15 @@ def approximate_neighbours(scored: Scored, k: int, seed: int) -> tuple[Rows, Flo
     truth = _true_neighbours(cells.scored, asked, k)
     probes = _enough_probes(cells, asked[::2], truth[::2])
     best = Best(cells.scored, k)
-    _compare_inside(cells, best)
+    # numbers are those of the cells' order, which another number of threads may change
+    checkpoint = checkpoint.of(hashlib.blake2b(cells.rows.tobytes(), digest_size=8).hexdigest())
+    first = checkpoint.restore(best)
+    if not first:
+        _compare_inside(cells, best)
     wanted = _wanted(cells, probes)
-    for rank in range(0, probes, _PROBES_AT_A_TIME):
+    for rank in range(first, probes, _PROBES_AT_A_TIME):
         _compare_wanted(cells, best, wanted[:, rank : rank + _PROBES_AT_A_TIME])
+        checkpoint.save(best, rank + _PROBES_AT_A_TIME)
     best.merge()
     recall = _recall(best.rows[asked[1::2]], truth[1::2])
     _log.info("%d cells, each row compared with %d: recall@%d %.4f", len(cells), probes, k, recall)

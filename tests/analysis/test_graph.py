@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
-from multimodal_search.analysis.graph import Graph, neighbour_graph
+from multimodal_search.analysis.graph import Graph, neighbour_graph, shared_graph
 from multimodal_search.settings.search import Metric
 from multimodal_search.tables import VectorSet
 from multimodal_search.types import FloatArray
@@ -93,3 +97,75 @@ def test_fewer_neighbours_are_the_first_of_more() -> None:
     more, fewer = neighbour_graph(vector_set(array), 9), neighbour_graph(vector_set(array), 4)
     assert isinstance(more, Graph)
     assert (more.first(4).rows == fewer.rows).all()
+
+
+def test_many_rows_get_nearly_all_their_neighbours_and_the_share_is_told() -> None:
+    generator = np.random.default_rng(5)
+    centres = generator.normal(size=(60, 24))
+    array = (centres[generator.integers(0, 60, 6000)] + 0.6 * generator.normal(size=(6000, 24))).astype(
+        np.float32
+    )
+    array[generator.integers(0, 6000, 30)] = 0
+    for metric in METRICS:
+        true = neighbour_graph(vector_set(array), 10, metric, exact=True)
+        found = neighbour_graph(vector_set(array), 10, metric, exact=False)
+        same = (found.rows[:, :, None] == true.rows[:, None, :]).any(axis=1)[true.rows >= 0].mean()
+        assert same >= 0.95
+        assert abs(found.recall - same) < 0.03
+        assert not found.exact
+        assert ((found.rows >= 0) == (true.rows >= 0)).all()
+        assert (found.rows != np.arange(6000)[:, None]).all()
+
+
+def test_repeated_vectors_among_many_rows() -> None:
+    array = np.random.default_rng(6).normal(size=(4000, 8)).astype(np.float32)
+    array[1000:] = array[0]
+    found = neighbour_graph(vector_set(array), 5, exact=False)
+    assert (found.distances[1000:] == 0).all()
+
+
+def test_one_graph_serves_all_commands_and_a_broken_one_is_made_again(tmp_path: Path) -> None:
+    array = np.random.default_rng(7).normal(size=(300, 8)).astype(np.float32)
+    made = shared_graph(vector_set(array), 3, beside=tmp_path / "a")
+    (file,) = (tmp_path / ".neighbours").iterdir()
+    before = file.stat().st_mtime_ns
+    again = shared_graph(vector_set(array), 10, beside=tmp_path / "b.csv")
+    assert file.stat().st_mtime_ns == before
+    assert (again.rows[:, :3] == made.rows).all()
+    shared_graph(vector_set(array + 1), 3, beside=tmp_path / "a")
+    shared_graph(vector_set(array), 3, "l2", beside=tmp_path / "a")
+    assert len(list((tmp_path / ".neighbours").iterdir())) == 3
+    file.write_bytes(file.read_bytes()[:500])
+    assert (shared_graph(vector_set(array), 3, beside=tmp_path / "a").rows == made.rows).all()
+
+
+@pytest.mark.parametrize(
+    ("exact", "step"), [(True, "neighbors_exact._compare"), (False, "neighbors_cells._compare_wanted")]
+)
+def test_a_search_that_was_cut_short_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, exact: bool, step: str
+) -> None:
+    array = np.random.default_rng(8).normal(size=(3000, 16)).astype(np.float32)
+    whole = neighbour_graph(vector_set(array), 16, exact=exact)
+    monkeypatch.setattr("multimodal_search.analysis.neighbors_checkpoint.EVERY_SECONDS", 0.0)
+    place, name = step.split(".")
+    module = importlib.import_module(f"multimodal_search.analysis.{place}")
+    real = getattr(module, name)
+    turns = 0
+
+    def interrupted(*given: Any) -> None:
+        nonlocal turns
+        turns += 1
+        if turns == 3:
+            raise KeyboardInterrupt
+        real(*given)
+
+    monkeypatch.setattr(module, name, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        shared_graph(vector_set(array), 5, beside=tmp_path / "o", exact=exact)
+    turns = 10
+    with caplog.at_level("INFO"):
+        found = shared_graph(vector_set(array), 5, beside=tmp_path / "o", exact=exact)
+    assert "cut short" in caplog.text
+    assert (found.rows == whole.rows[:, :5]).mean() > (0.9999 if exact else 0.99)
+    assert [one.suffix for one in (tmp_path / ".neighbours").iterdir()] == [".npz"]

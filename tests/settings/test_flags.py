@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from multimodal_search.errors import SettingsError
 from multimodal_search.settings import (
     ClusterSettings,
+    DuplicatesSettings,
     EmbedSettings,
     EvaluateSettings,
     MapSettings,
     SampleSettings,
+    SearchAllSettings,
     SearchSettings,
     SweepSettings,
     TrainSettings,
@@ -34,6 +36,8 @@ ALL = {
     "map": MapSettings,
     "cluster": ClusterSettings,
     "cluster-sweep": SweepSettings,
+    "search-all": SearchAllSettings,
+    "duplicates": DuplicatesSettings,
 }
 
 
