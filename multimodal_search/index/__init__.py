@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from multimodal_search.index.backup import backup, restore
 from multimodal_search.index.build import build
 from multimodal_search.index.found import Found
 from multimodal_search.index.index import Index
 from multimodal_search.index.state import Files
 
-__all__ = ["Found", "Index", "build", "is_index", "load"]
+__all__ = ["Found", "Index", "backup", "build", "is_index", "load", "restore"]
 
 
 def load(path: str | Path) -> Index:

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from multimodal_search.errors import SettingsError
+from multimodal_search.errors import BundleError, SettingsError
 from multimodal_search.index import engine, filling
 from multimodal_search.index.choice import Choice, choose
 from multimodal_search.index.index import Index
+from multimodal_search.index.lock import writing
 from multimodal_search.index.metric import Metric
 from multimodal_search.index.names import write_names
 from multimodal_search.index.opened import open_state
-from multimodal_search.index.state import Files, Segment, State
+from multimodal_search.index.state import Files, Segment, State, new_file
 from multimodal_search.index.stored import Stored, read_prepared, with_masks, write_vectors
 from multimodal_search.index.tuning import tuned
 from multimodal_search.storage import ensure_writable_folder
-from multimodal_search.tables.lock import FolderLock
 from multimodal_search.tables.vectors import VectorSet
 
 _log = logging.getLogger(__name__)
+
+_FEWEST_ROWS = 40  # fewer teach no lists, and are compared one by one
 
 
 def build(
@@ -71,6 +72,7 @@ def build(
             opened, measured = tuned(opened, vectors, target_recall, seed)
         size = sum(path.stat().st_size for path in (files.faiss(state), *_beside(files, state)))
         info = {**measured, "why": choice.why, "bytes": size, "seed": seed, "lists": choice.lists}
+        info["card"] = None if vectors.card is None else vectors.card.to_json()
         info["build_seconds"] = round(time.perf_counter() - started, 1)
         files.commit(replace(opened.state, info=info))
     return Index.open(out)
@@ -78,13 +80,16 @@ def build(
 
 def _written(files: Files, vectors: VectorSet, choice: Choice, metric: Metric, seed: int) -> State:
     """Every file of a first generation, none of which holds yet."""
-    number = files.next_generation()
+    number = 1
+    if files.is_there():
+        with contextlib.suppress(BundleError):
+            number = files.read().generation + 1
     unusable = np.zeros(len(vectors), dtype=np.bool_)
     blocks = read_prepared(vectors, metric, unusable)
-    segment = Segment(len(vectors), f"names-{number:06d}.arrow", None)
+    segment = Segment(len(vectors), new_file("names", number, ".arrow"), None)
     state = State(
         generation=number,
-        index_generation=number,
+        index_file=new_file("index", number, ".faiss"),
         indexed=len(vectors),
         kind=choice.kind,
         metric=metric,
@@ -95,33 +100,25 @@ def _written(files: Files, vectors: VectorSet, choice: Choice, metric: Metric, s
     )
     write_names(files.folder / segment.names, vectors)
     lists = None
+    if choice.kind != "flat":
+        segment = replace(segment, vectors=new_file("vectors", number, ".npy"))
+        path = files.folder / str(segment.vectors)
+        write_vectors(path, blocks, len(vectors), vectors.dim, choice.dtype)
+        if len(vectors) - unusable.sum() < _FEWEST_ROWS:
+            choice, segment = replace(choice, kind="flat"), replace(segment, vectors=None)
+            blocks = read_prepared(vectors, metric, unusable)
+    state = replace(state, kind=choice.kind, segments=(segment,))
     if choice.kind == "flat":
         index = engine.flat(vectors.dim, choice.dtype, metric)
         for block in blocks:
             engine.add_stored(index, block.astype(choice.dtype))
     else:
-        segment = replace(segment, vectors=f"vectors-{number:06d}.npy")
-        path = files.folder / str(segment.vectors)
-        write_vectors(path, blocks, len(vectors), vectors.dim, choice.dtype)
-        state = replace(state, segments=(segment,))
         index, lists = filling.filled(Stored(files, state), unusable, choice, metric, seed)
-    engine.write(index, files.waiting(number))
+    engine.write(index, files.folder / state.index_file)
     segment = replace(segment, left_out=int(unusable.sum()))
-    state = replace(state, segments=(segment,), gone_rows=segment.left_out)
+    state = replace(state, segments=(segment,))
     return with_masks(files, state, unusable, lists)
 
 
 def _beside(files: Files, state: State) -> list[Path]:
     return [files.folder / name for name in state.files()]
-
-
-@contextmanager
-def writing(files: Files) -> Iterator[None]:
-    """One writer an index."""
-    ensure_writable_folder(files.folder)
-    lock = FolderLock(files.folder)
-    lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()

@@ -66,15 +66,15 @@ def search(index: Any, queries: FloatArray, k: int, parameters: Any) -> tuple[Fl
     return found, rows
 
 
-def read(path: Path) -> Any:
-    """An index, memory-mapped where this Faiss can.
+def read(path: Path, *, mapped: bool = True) -> Any:
+    """An index, memory-mapped where this Faiss can (such a one takes no more rows).
 
     Raises:
         BundleError: it is no Faiss file.
     """
     library = faiss()
     try:
-        return library.read_index(str(path), getattr(library, "IO_FLAG_MMAP_IFC", 0))
+        return library.read_index(str(path), getattr(library, "IO_FLAG_MMAP_IFC", 0) if mapped else 0)
     except RuntimeError as error:
         if not path.exists():
             raise FileNotFoundError(path) from error

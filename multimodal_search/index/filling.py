@@ -25,8 +25,7 @@ def filled(stored: Stored, gone: BoolArray, choice: Choice, metric: Metric, seed
     if choice.kind == "hnsw":
         if not index.is_trained:
             index.train(stored.gather(np.arange(min(256, len(stored)))))
-        for _, block in stored.blocks(0, len(stored)):
-            index.add(block.astype(np.float32))
+        append(index, stored, gone, None, 0)
         return index, None
     usable = np.flatnonzero(~gone)
     generator = np.random.default_rng(seed)
@@ -43,13 +42,16 @@ def filled(stored: Stored, gone: BoolArray, choice: Choice, metric: Metric, seed
     return index, lists
 
 
-def append(index: Any, stored: Stored, gone: BoolArray, lists: IntArray, start: int) -> None:
-    """Put the stored rows from ``start`` on into the lists of a trained index.
+def append(index: Any, stored: Stored, gone: BoolArray, lists: IntArray | None, start: int) -> None:
+    """Put the stored rows from ``start`` on into a trained index.
 
     Args:
-        lists: (rows,) receives the list of each.
+        lists: (rows,) receives the list of each; None where the kind has no lists.
     """
     for first, block in stored.blocks(start, len(stored), 65_536):
+        if lists is None:  # a graph numbers its rows by itself
+            index.add(block.astype(np.float32))
+            continue
         rows = np.arange(first, first + len(block), dtype=np.int64)
         kept = ~gone[first : first + len(block)]
         rows, vectors = rows[kept], block[kept].astype(np.float32)

@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from multimodal_search.errors import EncoderError, SettingsError
-from multimodal_search.index import searching
+from multimodal_search.index import changes, searching
 from multimodal_search.index.found import Found
 from multimodal_search.index.metric import prepared_queries, scores
 from multimodal_search.index.opened import Opened, open_files
 from multimodal_search.index.state import Files
+from multimodal_search.tables.vectors import VectorSet
 from multimodal_search.types import BoolArray, FloatArray, IntArray
 
 
@@ -94,6 +95,44 @@ class Index:
     def vectors(self, rows: IntArray) -> FloatArray:
         """(n, dim) float32 as they are stored: of length one with the cosine."""
         return self._opened.stored.gather(np.asarray(rows, dtype=np.int64))
+
+    @property
+    def left_out(self) -> list[str]:
+        """Ids of rows whose vectors are zero, or hold NaN or infinity: they have no neighbours."""
+        opened = self._opened
+        if opened.gone is None:
+            return []
+        rows = np.flatnonzero(opened.gone)
+        parts = [rows[low : low + 8192] for low in range(0, len(rows), 8192)]
+        # they are stored as zeros; a row that was deleted has a vector
+        unusable = [part[~opened.stored.raw(part).any(axis=1)] for part in parts]
+        return [str(one) for part in unusable for one in opened.names.of(part)]
+
+    def append(self, vectors: VectorSet, *, skip_known: bool = False) -> int:
+        """Add rows after those that are there, and see them; returns how many, when they are on the disk.
+
+        Args:
+            skip_known: leave out rows whose ids are there, instead of refusing them all.
+
+        Raises:
+            DataError: another dimension; ids that are there or come twice.
+            EncoderError: the vectors are of another encoder.
+            OutputError: the disk is full, or another run writes here.
+        """
+        count = changes.append(self._opened.files, vectors, skip_known=skip_known)
+        self._opened = open_files(self._opened.files)
+        return count
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Let rows never be found again; returns how many, when that is on the disk.
+
+        Raises:
+            DataError: an id that is not there; nothing is deleted then.
+            OutputError: the disk is full, or another run writes here.
+        """
+        count = changes.delete(self._opened.files, ids)
+        self._opened = open_files(self._opened.files)
+        return count
 
     def search(
         self, queries: FloatArray, k: int = 10, *, allowed: BoolArray | IntArray | None = None

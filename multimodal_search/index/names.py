@@ -23,17 +23,26 @@ def write_names(path: Path, vectors: VectorSet) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    columns = pa.table({}) if vectors.columns is None else vectors.columns
-    schema = pa.schema([("id", pa.string()), *columns.schema]).remove_metadata()
-    with write_atomically(path) as file, pa.ipc.new_file(file, schema) as writer:
-        for start in range(0, len(vectors), _BATCH_ROWS):
-            stop = min(start + _BATCH_ROWS, len(vectors))
-            some = pa.table({"id": pa.array(list(vectors.ids[start:stop]), pa.string())})
-            for name in columns.column_names:
-                some = some.append_column(
-                    columns.schema.field(name), columns[name].slice(start, stop - start)
-                )
-            writer.write_table(some)
+    write_table(path, names_table(vectors))
+
+
+def names_table(vectors: VectorSet) -> pa.Table:
+    """Ids and metadata columns."""
+    table = pa.table({"id": pa.array(vectors.ids, pa.string())})
+    if vectors.columns is not None:
+        for name in vectors.columns.column_names:
+            table = table.append_column(vectors.columns.schema.field(name), vectors.columns[name])
+    return table.replace_schema_metadata(None)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write ids and columns.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with write_atomically(path) as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table, max_chunksize=_BATCH_ROWS)
 
 
 class Names:

@@ -79,7 +79,7 @@ def open_files(files: Files) -> Opened:
             missing = str(error.filename or error)
         else:
             # a writer may have put another Faiss file in place meanwhile
-            if files.read().index_generation == state.index_generation:
+            if files.read().index_file == state.index_file:
                 return opened
     raise BundleError(
         "A file of the index is missing.", where=missing, remedy="restore the index from its backup"

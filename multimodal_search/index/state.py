@@ -2,17 +2,17 @@
 
 ``moments.faiss`` is a plain Faiss file of the rows that were there when it was written. Beside it,
 ``moments.faiss.files`` holds ids, metadata and vectors, and ``state.json``. Every file but these two is
-written once, under a name with the number of its generation, and never changed; a change is one atomic
-replacement of ``state.json``. A new Faiss file waits as ``index-<generation>.faiss`` until the state that
-needs it is written, and takes its public name after that; whoever opens the index looks for the waiting file
-first.
+written once, under a name that no other file ever has, and never changed; a change is one atomic replacement
+of ``state.json``. A new Faiss file waits in the folder, as ``index-<number>-<random>.faiss``, until the state
+that needs it is written, and takes its public name after that; whoever opens the index looks for the waiting
+file first.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -49,7 +49,7 @@ class State:
 
     Attributes:
         generation: grows by one with every change.
-        index_generation: of the Faiss file.
+        index_file: the Faiss file's name before it takes its public one.
         indexed: how many rows, the first ones, the Faiss file knows; those after are compared one by one.
         kind: flat, hnsw, ivfflat, ivfpq or sq8.
         dtype: of the stored vectors.
@@ -60,7 +60,7 @@ class State:
     """
 
     generation: int
-    index_generation: int
+    index_file: str
     indexed: int
     kind: str
     metric: Metric
@@ -105,10 +105,7 @@ class Files:
         """
         path = self.folder / STATE
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content["format"] != FORMAT or content["version"] != VERSION:
-                raise ValueError(f"it is {content['format']} version {content['version']}")
-            return _state(content["state"])
+            return parse_state(path.read_bytes(), path)
         except (FileNotFoundError, NotADirectoryError):
             raise BundleError(
                 "There is no index here."
@@ -117,32 +114,21 @@ class Files:
                 where=self.public,
                 remedy="name the file that 'multimodal-search index --out' wrote, and keep both together",
             ) from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except OSError as error:
             raise BundleError(
-                f"The index's state cannot be understood ({error}).",
+                f"The index's state cannot be read ({error.strerror}).",
                 where=path,
-                remedy="restore it from its backup, or build it again",
+                remedy="check permissions",
             ) from error
 
     def is_there(self) -> bool:
         """Whether there is a state."""
         return (self.folder / STATE).is_file()
 
-    def waiting(self, generation: int) -> Path:
-        """A Faiss file before it takes its public name."""
-        return self.folder / f"index-{generation:06d}.faiss"
-
     def faiss(self, state: State) -> Path:
         """The Faiss file of a state."""
-        waiting = self.waiting(state.index_generation)
+        waiting = self.folder / state.index_file
         return waiting if waiting.exists() else self.public
-
-    def next_generation(self) -> int:
-        """A number that no file here has."""
-        used = [
-            int(one) for path in self.folder.glob("*-*.*") for one in re.findall(r"-(\d{6,})\.", path.name)
-        ]
-        return max(used, default=0) + 1
 
     def commit(self, state: State) -> None:
         """Make a state hold: from here on it is what a crash leaves.
@@ -157,7 +143,7 @@ class Files:
 
     def tidy(self, state: State) -> None:
         """Give a waiting Faiss file its public name and remove what no state needs; for the writer only."""
-        waiting = self.waiting(state.index_generation)
+        waiting = self.folder / state.index_file
         if waiting.exists():
             try:
                 waiting.replace(self.public)
@@ -171,6 +157,27 @@ class Files:
                     path.unlink()
 
 
-def _state(content: dict[str, Any]) -> State:
-    segments = tuple(Segment(**one) for one in content.pop("segments"))
-    return State(segments=segments, **content)
+def new_file(kind: str, generation: int, suffix: str) -> str:
+    """A name that no file has, here or in a backup."""
+    return f"{kind}-{generation:06d}-{secrets.token_hex(4)}{suffix}"
+
+
+def parse_state(content: bytes, where: object) -> State:
+    """What ``state.json`` says.
+
+    Raises:
+        BundleError: it cannot be understood.
+    """
+    try:
+        found = json.loads(content)
+        if found["format"] != FORMAT or found["version"] != VERSION:
+            raise ValueError(f"it is {found['format']} version {found['version']}")
+        state = dict(found["state"])
+        segments = tuple(Segment(**one) for one in state.pop("segments"))
+        return State(segments=segments, **state)
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(
+            f"The index's state cannot be understood ({error}).",
+            where=where,
+            remedy="restore it from its backup, or build it again",
+        ) from error

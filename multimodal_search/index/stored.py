@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from multimodal_search.errors import BundleError
 from multimodal_search.index.metric import Metric, prepared
-from multimodal_search.index.state import Files, State
+from multimodal_search.index.state import Files, State, new_file
 from multimodal_search.storage import write_atomically
 from multimodal_search.tables.vectors import VectorSet
 from multimodal_search.types import BoolArray, FloatArray, IntArray
@@ -129,11 +129,11 @@ def with_masks(files: Files, state: State, gone: BoolArray, lists: IntArray | No
         OutputError: they cannot be written.
     """
     if lists is not None:
-        state = replace(state, lists=f"lists-{state.generation:06d}.npy")
+        state = replace(state, lists=new_file("lists", state.generation, ".npy"))
         _save(files.folder / str(state.lists), lists.astype(np.int32))
     if not gone.any():
         return replace(state, gone=None, gone_rows=0)
-    state = replace(state, gone=f"gone-{state.generation:06d}.npy", gone_rows=int(gone.sum()))
+    state = replace(state, gone=new_file("gone", state.generation, ".npy"), gone_rows=int(gone.sum()))
     _save(files.folder / str(state.gone), np.packbits(gone, bitorder="little"))
     return state
 
