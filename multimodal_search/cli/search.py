@@ -23,12 +23,19 @@ def main(argv: Sequence[str]) -> int:
     asked = query(settings)
     if not settings.json_output:
         configure_logging()
+    if settings.backend != "faiss" and settings.index is not None:
+        raise SettingsError("--backend asks an engine for a bundle's rows; with --index there is no bundle.")
     from multimodal_search.search import Searcher, VectorSearcher, check_format, table, write_hits
 
     if settings.out is not None:
         check_format(settings.out)
+    engine = None
+    if settings.backend != "faiss":
+        from multimodal_search.cli.engines import engine_of
+
+        engine = engine_of(settings, settings.bundle)
     searcher = (
-        Searcher.open(settings.bundle, settings.device)
+        Searcher.open(settings.bundle, settings.device, engine=engine)
         if settings.index is None
         else VectorSearcher.open(settings.index, ids=settings.ids, device=settings.device)
     )

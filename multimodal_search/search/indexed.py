@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from multimodal_search.index import Index, is_index, load
+from multimodal_search.index.backends.base import Searchable
 from multimodal_search.index.metric import prepared
 from multimodal_search.search.ranking import ExactRanking, IndexRanking
+from multimodal_search.search.rows import Ranker
 from multimodal_search.tables import FeatureTable
 from multimodal_search.types import BoolArray, FloatArray, IntArray
 
@@ -59,8 +61,15 @@ def _same_rows(index: Index, table: FeatureTable) -> bool:
     return bool((np.einsum("ij,ij->i", own, other) > _ALIKE).all())
 
 
+def ranker_of(index: Searchable | None, rows: IntArray) -> Ranker | None:
+    """An index over these of its rows, for ``Rows``; None without one."""
+    if index is None:
+        return None
+    return lambda query, allowed, scan: index_ranking(index, query, allowed, scan, rows)
+
+
 def index_ranking(
-    index: Index,
+    index: Searchable,
     query: FloatArray,
     allowed: BoolArray | None,
     scan: Callable[[], ExactRanking],

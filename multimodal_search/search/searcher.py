@@ -12,13 +12,14 @@ import pyarrow as pa
 
 from multimodal_search.errors import BundleError, DataError, SettingsError, SkipInput
 from multimodal_search.filters import Filter
-from multimodal_search.index import Index
+from multimodal_search.index.backends.base import Searchable
 from multimodal_search.index.metric import Metric
 from multimodal_search.projectors.bundle import BundleInfo, load_projectors, read_bundle_info
 from multimodal_search.projectors.heads import Projector
 from multimodal_search.search import queries
+from multimodal_search.search.device import resolve_device
 from multimodal_search.search.hits import Hit
-from multimodal_search.search.indexed import index_of, index_ranking
+from multimodal_search.search.indexed import index_of, ranker_of
 from multimodal_search.search.options import Time, wanted
 from multimodal_search.search.parts import Part, PartKind, Weights, combined, parts_of, plain_vector
 from multimodal_search.search.rows import Rows
@@ -49,10 +50,12 @@ class Searcher:
         table: FeatureTable,
         projectors: Mapping[Modality, Projector],
         device: str,
+        engine: Searchable | None = None,
     ) -> None:
         self.folder = folder
         self.info = info
         self._table = table
+        self._engine = engine
         self._space = CommonSpace(folder, info, projectors, device)
         self._columns = table.columns()
         kinds = np.asarray(self._columns["type"].to_pylist(), dtype=np.str_)
@@ -62,11 +65,12 @@ class Searcher:
         self._opened: dict[Modality, Rows] = {}
 
     @classmethod
-    def open(cls, bundle: str | Path, device: str = "auto") -> Self:
+    def open(cls, bundle: str | Path, device: str = "auto", *, engine: Searchable | None = None) -> Self:
         """Open the folder that training wrote; it may have been moved.
 
         Args:
             device: ``auto``, ``cpu`` or ``cuda``: where queries are encoded.
+            engine: holds the rows of the bundle's ``vectors/``, numbered as there; instead of its own index.
 
         Raises:
             BundleError: the folder holds no whole bundle.
@@ -74,7 +78,7 @@ class Searcher:
         """
         folder = Path(bundle).expanduser()
         info = read_bundle_info(folder)
-        device = _resolve(device)
+        device = resolve_device(device)
         table = open_table(folder / _VECTORS, verify=False)
         if not set(_DESCRIBED) <= set(table.columns().column_names):
             raise BundleError(
@@ -82,7 +86,7 @@ class Searcher:
                 where=folder / _VECTORS,
                 remedy="copy the whole bundle folder, or train again",
             )
-        return cls(folder, info, table, load_projectors(folder, info, device), device)
+        return cls(folder, info, table, load_projectors(folder, info, device), device, engine)
 
     def __len__(self) -> int:
         """How many items can be found."""
@@ -226,15 +230,12 @@ class Searcher:
         if modality not in self._opened:
             rows = self._of[modality]
             columns = self._columns.take(pa.array(rows))
-            index = self._index
             self._opened[modality] = Rows(
                 columns["moment_id"].to_pylist(),
                 self.dim,
                 lambda some: self._table.gather(rows[some]),
                 columns.select([name for name in columns.column_names if name not in ("id", "key")]),
-                ranker=None
-                if index is None
-                else lambda query, allowed, scan: index_ranking(index, query, allowed, scan, rows),
+                ranker=ranker_of(self._index, rows),
             )
         return self._opened[modality]
 
@@ -253,8 +254,8 @@ class Searcher:
         return np.stack(found) if found else np.empty((0, self.dim), dtype=np.float32)
 
     @cached_property
-    def _index(self) -> Index | None:
-        return index_of(self.folder / _VECTORS, self._table)
+    def _index(self) -> Searchable | None:
+        return index_of(self.folder / _VECTORS, self._table) if self._engine is None else self._engine
 
     def _target(self, kinds: set[str], against: Modality | str | None) -> Modality:
         present = [modality for modality in Modality if modality in self._of]
@@ -284,17 +285,3 @@ class Searcher:
         having = (modality for modality in kinds if self.rows(modality).has(one))
         # without any, the first one says which ids are near
         return self.rows(next(having, target)).vectors([one]).reshape(-1)
-
-
-def _resolve(device: str) -> str:
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise SettingsError(
-            "--device cuda, but this machine shows no CUDA device to torch.", remedy="use --device cpu"
-        )
-    if device not in ("cpu", "cuda"):
-        raise SettingsError(f"Unknown device {device!r}.", remedy="use auto, cpu or cuda")
-    return device

@@ -22,7 +22,16 @@ class VectorSettings(Settings):
     ids: Folder | None = Field(None, description="with .npy: one id a line (default: the .ids.txt beside it)")
 
 
-class IndexSettings(VectorSettings, S3Settings):
+class EngineSettings(Settings):
+    """Another engine than a local index."""
+
+    backend: Literal["faiss", "qdrant", "qdrant-edge"] = Field("faiss", description="which engine holds it")
+    url: str | None = Field(None, description="of a Qdrant (or a folder, for its local mode and qdrant-edge)")
+    api_key: str | None = Field(None, description="of a Qdrant (default: $QDRANT_API_KEY)")
+    collection: str | None = Field(None, description="name in Qdrant (default: by fingerprint)")
+
+
+class IndexSettings(VectorSettings, EngineSettings, S3Settings):
     """Build an index, or load the vectors into an engine that is there."""
 
     out: str | None = Field(None, description="the index file, for example moments.faiss")
@@ -34,10 +43,9 @@ class IndexSettings(VectorSettings, S3Settings):
     target_recall: float = Field(0.95, gt=0, le=1, description="recall@10 against exact search to tune for")
     seed: int = Field(0, ge=0, description="seed of training and measuring")
     backup: str | None = Field(None, description="s3://bucket/prefix that receives index and metadata")
-    backend: Literal["faiss", "qdrant", "qdrant-edge"] = Field("faiss", description="which engine holds it")
-    url: str | None = Field(None, description="of a Qdrant cluster (or a folder, for qdrant-edge)")
-    api_key: str | None = Field(None, description="of a Qdrant cluster (default: $QDRANT_API_KEY)")
-    collection: str | None = Field(None, description="name in Qdrant (default: by fingerprint)")
+    shards: int | None = Field(None, ge=1, description="parts of a new collection on a Qdrant cluster")
+    replicas: int | None = Field(None, ge=1, description="copies of each part on a Qdrant cluster")
+    quantize: bool = Field(False, description="a new Qdrant collection searches 8-bit copies, then rescores")
     format: Literal["index", "lancedb", "cosmos"] = Field(
         "index", description="an index, or plain Parquet (id, embedding, metadata) for another program"
     )
@@ -52,7 +60,7 @@ _REPEATED: dict[str, Any] = {"repeated": True}
 Words = Annotated[list[str], BeforeValidator(_one_or_more)]
 
 
-class SearchSettings(BundleSettings):
+class SearchSettings(BundleSettings, EngineSettings):
     """Ask a bundle, or plain vectors, by words, a picture, a signal, an id, a vector, or several of these."""
 
     index: str | None = Field(

@@ -103,6 +103,26 @@ class Backend(Protocol):
         """Let go of files and connections."""
 
 
+class Searchable(Protocol):
+    """What a search over a table at hand asks: a local index, or a backend that knows its rows."""
+
+    @property
+    def metric(self) -> str:
+        """``cosine``, ``l2`` or ``ip``."""
+
+    @property
+    def usable(self) -> BoolArray:
+        """(rows,) which can be found."""
+
+    def __len__(self) -> int:
+        """How many rows are numbered."""
+
+    def search(
+        self, queries: FloatArray, k: int = 10, *, allowed: BoolArray | IntArray | None = None
+    ) -> Found:
+        """The nearest of the rows that are allowed, best first."""
+
+
 def verify_query(collection: Collection, fingerprint: str | None, where: object) -> None:
     """Refuse queries that another encoder made.
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 from multimodal_search.errors import SettingsError
-from multimodal_search.index.backends.base import Backend
 from multimodal_search.index.backends.edge import EdgeEngine
 from multimodal_search.index.backends.points import PointBackend
 from multimodal_search.index.backends.qdrant import ClusterOptions, QdrantEngine
@@ -27,7 +26,7 @@ def open_backend(
     rows: Sequence[str] | None = None,
     timeout_seconds: float = 60.0,
     options: ClusterOptions | None = None,
-) -> Backend:
+) -> PointBackend:
     """Open an engine that is there, or will be.
 
     Args:

@@ -39,7 +39,7 @@ class PointBackend:
     Args:
         engine: which, and where.
         metric: of a collection that is made here.
-        rows: the ids that ``allowed`` and ``Found.rows`` number: those of a table that is at hand.
+        rows: the ids that ``allowed`` and ``Found.rows`` number, of a table at hand; only they are found.
     """
 
     def __init__(
@@ -72,6 +72,39 @@ class PointBackend:
                 "There is no collection here.", where=self._engine.where, remedy="upload vectors first"
             )
         return self._collection
+
+    def verify_fingerprint(self, fingerprint: str | None) -> None:
+        """Refuse queries of another encoder than the one that made the vectors.
+
+        Raises:
+            EncoderError: the fingerprints differ.
+        """
+        verify_query(self.collection, fingerprint, self._engine.where)
+
+    def verify_rows(self, vectors: VectorSet, sampled: int = 64) -> None:
+        """Refuse to be asked for a table's rows while other ones are there: heads trained again, for example.
+
+        Raises:
+            DataError: of the sampled rows, some differ from those here.
+        """
+        metadata = Metadata(vectors.columns)
+        rows = np.unique(np.linspace(0, max(len(vectors) - 1, 0), min(sampled, len(vectors)), dtype=np.int64))
+        missing = other = 0
+        for row in rows:
+            one, vector = vectors.ids[row], vectors.gather(np.array([row]))[0]
+            if not (np.isfinite(vector).all() and vector.any()):
+                continue
+            payload = next(metadata.payloads(int(row), [one]))
+            there = self._engine.digests([point_id(one)]).get(point_id(one))
+            missing += there is None
+            other += there not in (None, digest(vector, payload))
+        if missing or other:
+            raise DataError(
+                f"Of {len(rows)} sampled rows of {vectors.location}, {missing} are not in the collection and "
+                f"{other} are there with other content.",
+                where=self._engine.where,
+                remedy="upload again: multimodal-search index with the same --backend and --url",
+            )
 
     def upload(self, vectors: VectorSet, *, progress: Progress | None = None) -> Uploaded:
         metadata = Metadata(vectors.columns)
@@ -124,7 +157,7 @@ class PointBackend:
         found = self._found(hits or [[] for _ in asked], int(k))
         if np.ndim(queries) > 1:
             return found
-        full = len(hits[0]) if hits else 0
+        full = int(np.count_nonzero(found.ids[0] != None))  # noqa: E711  elementwise
         return Found(found.ids[0, :full], found.scores[0, :full], found.rows[0, :full])
 
     def delete(self, ids: Sequence[str]) -> int:
@@ -244,6 +277,8 @@ class PointBackend:
         sign = 1 if self.collection.metric == "l2" else -1
         for query, some in enumerate(hits):
             numbered = [(np.float32(score), self._row(one), one) for one, score in some]
+            if self._rows is not None:  # the collection may hold rows of other tables, too
+                numbered = [hit for hit in numbered if hit[1] >= 0]
             for place, (score, row, one) in enumerate(
                 sorted(numbered, key=lambda hit: (sign * hit[0], hit[1]))
             ):

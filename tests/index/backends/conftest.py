@@ -12,9 +12,10 @@ import pyarrow as pa
 import pytest
 
 from multimodal_search.index.backends import Backend, open_backend
+from multimodal_search.index.backends.local import IndexBackend
 from multimodal_search.tables.vectors import VectorSet
 
-KINDS = ["edge", "qdrant-memory", "qdrant-folder"]
+KINDS = ["edge", "qdrant-memory", "qdrant-folder", "faiss-flat", "faiss-ivfflat"]
 Open = Callable[..., Backend]
 
 
@@ -32,6 +33,9 @@ def vector_set(
 
 
 def opened(kind: str, folder: Path, **options: Any) -> Backend:
+    if kind.startswith("faiss"):
+        options.pop("rows", None)  # an index numbers its own
+        return IndexBackend(folder / "moments.faiss", kind=kind.partition("-")[2], **options)
     if kind == "edge":
         return open_backend("qdrant-edge", str(folder / "edge"), **options)
     url = ":memory:" if kind == "qdrant-memory" else str(folder / "qdrant")
@@ -40,8 +44,8 @@ def opened(kind: str, folder: Path, **options: Any) -> Backend:
 
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
-    pytest.importorskip("qdrant_client")
-    pytest.importorskip("qdrant_edge")
+    for module in ("qdrant_client", "qdrant_edge", "faiss"):
+        pytest.importorskip(module)
     return str(request.param)
 
 
