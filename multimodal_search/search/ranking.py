@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -46,20 +47,32 @@ class Scanner:
             rows: ascending.
         """
         ready = query.astype(np.float32)
-        chosen = np.arange(self._rows, dtype=np.int64) if rows is None else rows
-        found = np.empty(len(chosen), dtype=np.float32)
-        for start in range(0, len(chosen), _BLOCK_ROWS):
-            some = chosen[start : start + _BLOCK_ROWS]
-            block = self._block(some, metric)
-            values = likeness_matrix(block, ready[None], metric)[0]
+        exact = partial(self._exactly, ready, metric)
+        if rows is None or 2 * len(rows) > self._rows:  # quicker than gathering most of the rows
+            found = self._compared(np.arange(self._rows, dtype=np.int64), ready, metric)
+            chosen = np.flatnonzero(found > -np.inf)
+            if rows is not None:
+                chosen = rows[found[rows] > -np.inf]
+            return ExactRanking(chosen, found[chosen], exact)
+        found = self._compared(rows, ready, metric)
+        usable = found > -np.inf
+        return ExactRanking(rows[usable], found[usable], exact)
+
+    def _compared(self, rows: IntArray, query: FloatArray, metric: Metric) -> FloatArray:
+        """(n,) likenesses; -inf for rows that cannot be compared."""
+        found = np.empty(len(rows), dtype=np.float32)
+        for start in range(0, len(rows), _BLOCK_ROWS):
+            block = self._block(rows[start : start + _BLOCK_ROWS], metric)
+            values = likeness_matrix(block, query[None], metric)[0]
             usable = np.isfinite(values)
             if metric == "cosine":  # a zero vector has no direction, and is never near
-                usable &= block.any(axis=1)
-            found[start : start + len(some)] = np.where(usable, values, -np.inf)
-        usable = found > -np.inf
-        if not usable.all():
-            chosen, found = chosen[usable], found[usable]
-        return ExactRanking(chosen, found, lambda some: likeness(self._block(some, metric), ready, metric))
+                zero = np.flatnonzero(values == 0)
+                usable[zero] = block[zero].any(axis=1)
+            found[start : start + len(block)] = np.where(usable, values, -np.inf)
+        return found
+
+    def _exactly(self, query: FloatArray, metric: Metric, rows: IntArray) -> FloatArray:
+        return likeness(self._block(rows, metric), query, metric)
 
     def _block(self, rows: IntArray, metric: Metric) -> FloatArray:
         """(n, dim) float32, ready to be compared; kept in memory where all of it is small."""
