@@ -211,7 +211,7 @@ def whole(args: argparse.Namespace, peer: Peer, case: Case, out: Path) -> list[b
     contest = Contest(args, peer, case, out)
     count = contest.count
     print(f"\n{case.name}: whole job, {count} {case.pictures} pictures {' '.join(case.flags)}", flush=True)
-    peer("load", model=f"open_clip:{case.model}/{contest.weights}", batch_size=args.batch_size)
+    state = peer("load", model=f"open_clip:{case.model}/{contest.weights}", batch_size=args.batch_size)
     tried = {workers: contest.theirs(workers) for workers in _PREPRO_WORKERS}
     best = max(tried, key=lambda workers: tried[workers])
     print("  clip-retrieval by workers: " + ", ".join(f"{w}: {rate:.1f}" for w, rate in tried.items()))
@@ -234,9 +234,10 @@ def whole(args: argparse.Namespace, peer: Peer, case: Case, out: Path) -> list[b
     bar = f"bar where the model is the bound: 90 %, {said(share >= 0.9)}" if bound == "model" else "no bar"
     print(f"  {100 * share:.0f} % of the encoder alone; it names {bound} as its bound ({bar})")
     cost = statistics.median(one.processor_seconds for one in contest.told) - contest.starting()
-    least = min(contest.their_processor_seconds)
-    print(f"  processor time an image: ours {1e3 * cost / count:.0f} ms, theirs {1e3 * least / count:.0f} ms")
-    print(f"  mean cosine of our rows and theirs: {agreement(peer, out):.6f}")
+    ours_ms, theirs_ms = 1e3 * cost / (count - 1), 1e3 * min(contest.their_processor_seconds) / count
+    print(f"  processor time an image: ours {ours_ms:.0f} ms, theirs {theirs_ms:.0f} ms")
+    note = " (its model stays in training mode: batch norm mixes a batch)" if state["training"] else ""
+    print(f"  mean cosine of our rows and theirs: {agreement(peer, out):.6f}{note}")
     return [ratio > 1] + ([share >= 0.9] if bound == "model" else [])
 
 

@@ -47,9 +47,8 @@ def loaded(model: str, batch_size: int) -> tuple[Any, Any, Any]:
 
 
 def load(model: str, batch_size: int) -> dict[str, Any]:
-    """Load and warm up a model."""
-    loaded(model, batch_size)
-    return {}
+    """Load and warm up a model; says whether it is left in training mode, as clip-retrieval will run it."""
+    return {"training": loaded(model, batch_size)[0].training}
 
 
 def read(model: str, folder: str, batch_size: int, num_prepro_workers: int) -> dict[str, Any]:
