@@ -70,7 +70,8 @@ def estimate(settings: EmbedSettings) -> str:
     measured = _measure(build, encoder, inputs)
     count = inputs.count
     lines = [
-        f"{count if count is not None else 'an unknown number of'} {inputs.modality.value}s through {encoder.card.name}",
+        f"{'an unknown number of' if count is None else count} {inputs.modality.value}s "
+        f"through {encoder.card.name}",
         f"  reading and decoding: {measured.per_core:.1f} a second and core",
         f"  model: {measured.model:.1f} a second",
     ]
