@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
@@ -12,20 +14,26 @@ from multimodal_search.index.backends import ClusterOptions, collection_name, op
 from multimodal_search.index.backends.points import PointBackend
 from multimodal_search.index.plain_export import COSMOS_DIM, export_plain
 from multimodal_search.settings.search import EngineSettings, IndexSettings
+from multimodal_search.tables.files.npy import read_ids
 from multimodal_search.tables.vectors import VectorSet, open_vectors
 
+_LOCAL = ("out", "append", "restore", "backup")
 _KEY = "QDRANT_API_KEY"
 
 
 def load_into(settings: IndexSettings, vectors: VectorSet) -> int:
-    """``multimodal-search index --backend qdrant|qdrant-edge``."""
-    if settings.out is not None or settings.backup is not None:
+    """``multimodal-search index --backend qdrant|qdrant-edge``: upload, or with ``--delete`` remove rows."""
+    if local := [name for name in _LOCAL if getattr(settings, name)]:
         raise SettingsError(
-            f"--out and --backup are of a local index, not of --backend {settings.backend}.",
-            remedy="leave them out",
+            f"--{local[0]} is of a local index, not of --backend {settings.backend}.",
+            remedy="an upload adds what is missing" if local[0] == "append" else "leave it out",
         )
     backend = _opened(settings, vectors, settings)
     try:
+        if settings.delete is not None:
+            gone = backend.delete(read_ids(settings.delete))
+            print(f"{gone} rows deleted; {backend.count()} rows in {settings.url}")
+            return 0
         with tqdm(total=len(vectors), unit="row", disable=None) as bar:
             done = backend.upload(vectors, progress=lambda rows, _: bar.update(rows - bar.n))
         print(
@@ -59,7 +67,8 @@ def write_plain(settings: IndexSettings, vectors: VectorSet) -> int:
     return 0
 
 
-def engine_of(settings: EngineSettings, bundle: str | Path) -> PointBackend:
+@contextmanager
+def engine_of(settings: EngineSettings, bundle: str | Path) -> Iterator[PointBackend]:
     """The engine that holds a bundle's rows, ready to be asked.
 
     Raises:
@@ -69,9 +78,12 @@ def engine_of(settings: EngineSettings, bundle: str | Path) -> PointBackend:
     """
     vectors = open_vectors(bundle)
     backend = _opened(settings, vectors)
-    backend.verify_fingerprint(vectors.fingerprint)
-    backend.verify_rows(vectors)
-    return backend
+    try:
+        backend.verify_fingerprint(vectors.fingerprint)
+        backend.verify_rows(vectors)
+        yield backend
+    finally:
+        backend.close()
 
 
 def _opened(settings: EngineSettings, vectors: VectorSet, new: IndexSettings | None = None) -> PointBackend:

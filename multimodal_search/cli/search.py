@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from multimodal_search.cli import COMMANDS
 from multimodal_search.cli.launcher import configure_logging
 from multimodal_search.errors import SettingsError
 from multimodal_search.settings import SearchSettings, parse
+
+if TYPE_CHECKING:
+    from multimodal_search.search import Searcher, VectorSearcher
 
 _WIDTH_OF_A_FILE = 160
 _PARTS = ("text", "image", "series", "id", "vector")
@@ -25,32 +29,23 @@ def main(argv: Sequence[str]) -> int:
         configure_logging()
     if settings.backend != "faiss" and settings.index is not None:
         raise SettingsError("--backend asks an engine for a bundle's rows; with --index there is no bundle.")
-    from multimodal_search.search import Searcher, VectorSearcher, check_format, table, write_hits
+    from multimodal_search.search import Searcher, check_format, table, write_hits
 
     if settings.out is not None:
         check_format(settings.out)
-    engine = None
-    if settings.backend != "faiss":
-        from multimodal_search.cli.engines import engine_of
-
-        engine = engine_of(settings, settings.bundle)
-    searcher = (
-        Searcher.open(settings.bundle, settings.device, engine=engine)
-        if settings.index is None
-        else VectorSearcher.open(settings.index, ids=settings.ids, device=settings.device)
-    )
-    hits = searcher.search(
-        **asked,
-        k=settings.k,
-        where=settings.where,
-        after=settings.after,
-        before=settings.before,
-        against=settings.modality,
-        metric=settings.metric,
-        per_scene=settings.per_scene,
-        diverse=settings.diverse,
-        merge_seconds=settings.merge_seconds,
-    )
+    with _opened(settings) as searcher:
+        hits = searcher.search(
+            **asked,
+            k=settings.k,
+            where=settings.where,
+            after=settings.after,
+            before=settings.before,
+            against=settings.modality,
+            metric=settings.metric,
+            per_scene=settings.per_scene,
+            diverse=settings.diverse,
+            merge_seconds=settings.merge_seconds,
+        )
     if settings.out is not None:
         write_hits(settings.out, hits)
     if settings.montage is not None:
@@ -65,6 +60,22 @@ def main(argv: Sequence[str]) -> int:
     else:
         print(table(hits, shutil.get_terminal_size((_WIDTH_OF_A_FILE, 0)).columns))
     return 0
+
+
+@contextmanager
+def _opened(settings: SearchSettings) -> Iterator[Searcher | VectorSearcher]:
+    """What is asked; an engine is open only so long."""
+    from multimodal_search.search import Searcher, VectorSearcher
+
+    if settings.index is not None:
+        yield VectorSearcher.open(settings.index, ids=settings.ids, device=settings.device)
+    elif settings.backend == "faiss":
+        yield Searcher.open(settings.bundle, settings.device)
+    else:
+        from multimodal_search.cli.engines import engine_of
+
+        with engine_of(settings, settings.bundle) as engine:
+            yield Searcher.open(settings.bundle, settings.device, engine=engine)
 
 
 def query(settings: SearchSettings) -> dict[str, Any]:
