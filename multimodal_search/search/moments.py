@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from multimodal_search.search.ranking import Ranking
-from multimodal_search.types import FloatArray, IntArray
+from multimodal_search.types import BoolArray, FloatArray, IntArray
 
 _INTERVALS = 2.5
 _USUAL = 0.9  # of six cameras one after another, one step in six is from keyframe to keyframe
 _LONGEST_GAP_US = 10_000_000
-_NO_TIME = -(2**63)
+_REACH = 0.5  # as the width of a peak is measured at half its height
 
 
 class Timeline:
@@ -26,6 +26,8 @@ class Timeline:
         times_us: one a row; None where unknown.
 
     Attributes:
+        scene_of: (rows,) number of the scene; rows of no scene, or without a time, share one with their item.
+        timed: (rows,) whether a row has a time within a scene.
         gap_us: two and a half of the data's usual intervals between frames of a scene, at most ten seconds;
             0 where no scene has two frames.
     """
@@ -34,26 +36,36 @@ class Timeline:
         self, items: Sequence[str], scenes: Sequence[str | None], times_us: Sequence[int | None]
     ) -> None:
         self.items = items
-        self.scenes = scenes
-        times = [
-            _NO_TIME if one is None or scene is None else one
-            for one, scene in zip(times_us, scenes, strict=True)
-        ]
+        self.timed = np.array(
+            [time is not None and scene is not None for scene, time in zip(scenes, times_us, strict=True)],
+            dtype=np.bool_,
+        )
+        times = [time if timed else 0 for time, timed in zip(times_us, self.timed.tolist(), strict=True)]
         self.times_us = np.array(times, dtype=np.int64)
+        codes: dict[Any, int] = {}
+        self.scene_of: IntArray = np.array(
+            [
+                codes.setdefault(("scene", scene) if timed else ("item", item), len(codes))
+                for scene, item, timed in zip(scenes, items, self.timed.tolist(), strict=True)
+            ],
+            dtype=np.int64,
+        )
+        self._order: IntArray = np.lexsort((self.times_us, self.scene_of)).astype(np.int64)
+        self._starts = np.searchsorted(self.scene_of[self._order], np.arange(len(codes) + 1))
         self.gap_us = self._usual_gap_us()
 
+    def scene_rows(self, row: int) -> IntArray:
+        """(n,) all rows of a row's scene, in order of time."""
+        scene = self.scene_of[row]
+        return self._order[self._starts[scene] : self._starts[scene + 1]]
+
     def _usual_gap_us(self) -> int:
-        known = np.flatnonzero(self.times_us != _NO_TIME)
-        if len(known) < 2:
+        ordered = self._order[self.timed[self._order]]
+        steps = np.diff(self.times_us[ordered])
+        within = steps[(np.diff(self.scene_of[ordered]) == 0) & (steps > 0)]
+        if not len(within):
             return 0
-        codes: dict[Any, int] = {}
-        scenes = np.array([codes.setdefault(self.scenes[row], len(codes)) for row in known.tolist()])
-        order = np.lexsort((self.times_us[known], scenes))
-        steps = np.diff(self.times_us[known][order])
-        within = steps[(np.diff(scenes[order]) == 0) & (steps > 0)]
-        return (
-            int(min(_INTERVALS * float(np.quantile(within, _USUAL)), _LONGEST_GAP_US)) if len(within) else 0
-        )
+        return int(min(_INTERVALS * float(np.quantile(within, _USUAL)), _LONGEST_GAP_US))
 
 
 @dataclass(slots=True, eq=False)
@@ -61,36 +73,40 @@ class Moment:
     """Frames that belong together.
 
     Attributes:
-        rows: in order of likeness; the first is the best.
-        likeness: of the best row.
+        best: the row most like the query.
+        likeness: of that row.
+        rows: all of them, in order of time.
         span_us: time of the first and of the last frame; None where no time is known.
     """
 
-    rows: list[int]
+    best: int
     likeness: float
+    rows: IntArray
     span_us: tuple[int, int] | None
 
-    @property
-    def best(self) -> int:
-        """The best row."""
-        return self.rows[0]
+
+Measure = Callable[[IntArray], FloatArray]
+"""Rows -> (n,) their likeness to the query; -inf for rows that may not be found."""
 
 
 def find_moments(
     ranking: Ranking,
+    measure: Measure,
+    usual: float,
     timeline: Timeline,
     count: int,
     *,
     gap_us: int | None = None,
     per_scene: int | None = None,
 ) -> list[Moment]:
-    """The ``count`` best moments, best first.
+    """The ``count`` best moments, best first; fewer only where there are no more.
 
-    Rows are taken from the best one down, until the one that would open a further moment: a row within
-    ``gap_us`` of a moment of its scene joins it, and joins two moments that it lies between. So more moments
-    look deeper, and an earlier one may grow with their number.
+    The best row opens a moment, which reaches over its neighbours as far as they keep half of its lead over
+    the usual row; so does the best of the other rows that is further than ``gap_us`` from it, and so on. What
+    a moment is does not depend on ``count``.
 
     Args:
+        usual: likeness of a row like any other: the median.
         gap_us: None is the timeline's own.
         per_scene: at most so many of one scene.
     """
@@ -99,90 +115,64 @@ def find_moments(
     while True:
         # from the start each time: an index that looks deeper may find better rows, too
         rows, likenesses = ranking.top(wanted)
-        merger = _Merger(timeline, gap_us, per_scene)
-        filled = any(
-            merger.refuses(row, likeness, count)
-            for row, likeness in zip(rows.tolist(), likenesses.tolist(), strict=True)
-        )
-        if filled or len(rows) < wanted:
-            return merger.moments()[:count]
+        finder = _Finder(timeline, measure, usual, gap_us, per_scene)
+        for row, likeness in zip(rows.tolist(), likenesses.tolist(), strict=True):
+            finder.take(row, likeness)
+            if len(finder.found) == count:
+                return finder.found
+        if len(rows) < wanted:
+            return finder.found
         wanted *= 4
 
 
-class _Merger:
-    def __init__(self, timeline: Timeline, gap_us: int, per_scene: int | None) -> None:
+class _Finder:
+    def __init__(
+        self, timeline: Timeline, measure: Measure, usual: float, gap_us: int, per_scene: int | None
+    ) -> None:
+        self.found: list[Moment] = []
         self._timeline = timeline
+        self._measure = measure
+        self._usual = usual
         self._gap_us = gap_us
         self._per_scene = per_scene
-        self._by_scene: dict[Any, list[Moment]] = {}
-        self._all: dict[int, Moment] = {}  # insertion order is order of likeness
-        self._counted = 0
+        self._by_scene: dict[int, list[Moment]] = {}
 
-    def refuses(self, row: int, likeness: float, count: int) -> bool:
-        """Take the row in, unless it would open a moment after ``count`` of them."""
-        takers = self._takers(row)
-        if not takers and self._counted >= count:
-            return True
-        self._add(row, likeness, takers)
-        return False
-
-    def _add(self, row: int, likeness: float, takers: Sequence[Moment]) -> None:
-        span_us = self._span(row)
-        if takers:
-            first, *others = takers
-            first.rows.append(row)
-            first.span_us = _hull(first.span_us, span_us)
-            for other in others:
-                self._join(first, other, self._key(row))
+    def take(self, row: int, likeness: float) -> None:
+        """The next row in order of likeness: opens a moment, or lies at one that is there."""
+        of_scene = self._by_scene.setdefault(int(self._timeline.scene_of[row]), [])
+        if self._per_scene is not None and len(of_scene) >= self._per_scene:
             return
-        moment = Moment([row], likeness, span_us)
-        scene = self._by_scene.setdefault(self._key(row), [])
-        scene.append(moment)
-        self._all[id(moment)] = moment
-        self._counted += self._counts(scene)
+        if any(self._near(one, np.array([row]))[0] for one in of_scene):
+            return
+        moment = self._grown(row, likeness, of_scene)
+        of_scene.append(moment)
+        self.found.append(moment)
 
-    def _join(self, first: Moment, other: Moment, key: Any) -> None:
-        scene = self._by_scene[key]
-        self._counted -= self._counts(scene)
-        first.rows += other.rows
-        first.span_us = _hull(first.span_us, other.span_us)
-        scene.remove(other)
-        del self._all[id(other)]
+    def _grown(self, row: int, likeness: float, others: Sequence[Moment]) -> Moment:
+        rows = self._timeline.scene_rows(row)
+        if not self._timeline.timed[row]:
+            return Moment(row, likeness, np.array([row], dtype=np.int64), None)
+        free = np.ones(len(rows), dtype=np.bool_)
+        for other in others:
+            free &= ~self._near(other, rows)
+        rows = rows[free]
+        # never above the best itself, which lies below the usual row where the query leads away from all
+        least = min(self._usual + _REACH * (likeness - self._usual), likeness)
+        rows = rows[(self._measure(rows) >= least) | (rows == row)]
+        times_us = self._timeline.times_us[rows]
+        stretches = np.cumsum(np.diff(times_us, prepend=times_us[:1]) > self._gap_us)
+        rows = rows[stretches == stretches[rows == row][0]]
+        times_us = self._timeline.times_us[rows]
+        return Moment(row, likeness, rows, (int(times_us[0]), int(times_us[-1])))
 
-    def _counts(self, scene: Sequence[Moment]) -> bool:
-        """Whether the scene's last moment is one that will be shown."""
-        return self._per_scene is None or len(scene) <= self._per_scene
-
-    def moments(self) -> list[Moment]:
-        """In order of likeness, each scene's best."""
-        if self._per_scene is None:
-            return list(self._all.values())
-        kept = {id(one) for scene in self._by_scene.values() for one in scene[: self._per_scene]}
-        return [one for place, one in self._all.items() if place in kept]
-
-    def _key(self, row: int) -> Any:
-        scene = self._timeline.scenes[row]
-        return ("item", self._timeline.items[row]) if scene is None else ("scene", scene)
-
-    def _span(self, row: int) -> tuple[int, int] | None:
-        time_us = int(self._timeline.times_us[row])
-        return None if time_us == _NO_TIME else (time_us, time_us)
-
-    def _takers(self, row: int) -> list[Moment]:
-        """Moments of the row's scene that it belongs to, best first."""
-        scene = self._by_scene.get(self._key(row), [])
-        span_us = self._span(row)
-        if span_us is None:
-            item = self._timeline.items[row]
-            return [one for one in scene if self._timeline.items[one.best] == item]
-        low, high = span_us[0] - self._gap_us, span_us[0] + self._gap_us
-        return [one for one in scene if one.span_us and one.span_us[0] <= high and one.span_us[1] >= low]
-
-
-def _hull(one: tuple[int, int] | None, other: tuple[int, int] | None) -> tuple[int, int] | None:
-    if one is None or other is None:
-        return one or other
-    return min(one[0], other[0]), max(one[1], other[1])
+    def _near(self, moment: Moment, rows: IntArray) -> BoolArray:
+        """(n,) which rows of the moment's scene lie at it."""
+        if moment.span_us is None:  # a scene of one item
+            return np.ones(len(rows), dtype=np.bool_)
+        times_us = self._timeline.times_us[rows]
+        start_us, end_us = moment.span_us
+        near: BoolArray = (times_us >= start_us - self._gap_us) & (times_us <= end_us + self._gap_us)
+        return near
 
 
 def diverse(moments: Sequence[Moment], vectors: FloatArray, count: int, spread: float) -> list[Moment]:
@@ -217,6 +207,4 @@ def _to_unit(values: FloatArray) -> FloatArray:
 
 def frames(moment: Moment, timeline: Timeline) -> tuple[str, ...]:
     """Ids of the moment's frames, each once, in order of time."""
-    rows: IntArray = np.array(moment.rows, dtype=np.int64)
-    ordered = rows[np.lexsort((rows, timeline.times_us[rows]))]
-    return tuple(dict.fromkeys(timeline.items[row] for row in ordered.tolist()))
+    return tuple(dict.fromkeys(timeline.items[row] for row in moment.rows.tolist()))

@@ -58,6 +58,12 @@ class Scanner:
         usable = found > -np.inf
         return ExactRanking(rows[usable], found[usable], exact)
 
+    def measure(self, query: FloatArray, metric: Metric, rows: IntArray) -> FloatArray:
+        """(n,) likenesses of these rows, in any order; -inf for rows that cannot be compared."""
+        block = self._block(rows, metric)
+        values = likeness(block, query.astype(np.float32), metric)
+        return np.where(np.isfinite(values) & (block.any(axis=1) | (metric != "cosine")), values, -np.inf)
+
     def _compared(self, rows: IntArray, query: FloatArray, metric: Metric) -> FloatArray:
         """(n,) likenesses; -inf for rows that cannot be compared."""
         found = np.empty(len(rows), dtype=np.float32)

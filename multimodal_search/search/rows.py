@@ -15,7 +15,7 @@ from multimodal_search.filters import Fields
 from multimodal_search.filters.fields import METADATA
 from multimodal_search.index.metric import Metric, prepared, scores
 from multimodal_search.search.hits import Hit
-from multimodal_search.search.moments import Moment, Timeline, diverse, find_moments, frames
+from multimodal_search.search.moments import Measure, Moment, Timeline, diverse, find_moments, frames
 from multimodal_search.search.options import Wanted
 from multimodal_search.search.ranking import ExactRanking, Ranking, Scanner
 from multimodal_search.types import BoolArray, FloatArray, IntArray
@@ -33,6 +33,7 @@ _KNOWN = (
     METADATA,
 )
 _MMR_CANDIDATES = 5
+_SAMPLE = 512
 Ranker = Callable[[FloatArray, BoolArray | None, Callable[[], ExactRanking]], Ranking]
 
 
@@ -126,27 +127,46 @@ class Rows:
         if not len(self):
             return []
         allowed = None if wanted.where is None else wanted.where.mask(self.fields)
-        ranking = self._ranking(query, metric, allowed)
+        if self._usable is not None:
+            allowed = self._usable if allowed is None else self._usable & allowed
         if wanted.spread is None:
-            found = self._moments(ranking, wanted.k, wanted)
+            found = self._moments(query, metric, allowed, wanted.k, wanted)
         else:
-            candidates = self._moments(ranking, max(_MMR_CANDIDATES * wanted.k, 50), wanted)
+            few = max(_MMR_CANDIDATES * wanted.k, 50)
+            candidates = self._moments(query, metric, allowed, few, wanted)
             best = self._gather(np.array([one.best for one in candidates], dtype=np.int64))
-            unit = prepared(best, "cosine")
-            found = diverse(candidates, unit, wanted.k, wanted.spread)
+            found = diverse(candidates, prepared(best, "cosine"), wanted.k, wanted.spread)
         return [self._hit(one, metric) for one in found]
 
-    def _moments(self, ranking: Ranking, count: int, wanted: Wanted) -> list[Moment]:
-        return find_moments(ranking, self.timeline, count, gap_us=wanted.gap_us, per_scene=wanted.per_scene)
-
-    def _ranking(self, query: FloatArray, metric: Metric, allowed: BoolArray | None) -> Ranking:
+    def _moments(
+        self, query: FloatArray, metric: Metric, allowed: BoolArray | None, count: int, wanted: Wanted
+    ) -> list[Moment]:
         def scan() -> ExactRanking:
-            there = allowed if self._usable is None else self._usable & (True if allowed is None else allowed)
-            return self._scanner.rank(query, metric, None if there is None else np.flatnonzero(there))
+            return self._scanner.rank(query, metric, None if allowed is None else np.flatnonzero(allowed))
 
-        if self._ranker is not None and metric == self.metric:
-            return self._ranker(query, allowed, scan)
-        return scan()
+        def measure(rows: IntArray) -> FloatArray:
+            values = self._scanner.measure(query, metric, rows)
+            return values if allowed is None else np.where(allowed[rows], values, -np.inf)
+
+        ranker = self._ranker if metric == self.metric else None
+        return find_moments(
+            scan() if ranker is None else ranker(query, allowed, scan),
+            measure,
+            self._usual(measure, allowed),
+            self.timeline,
+            count,
+            gap_us=wanted.gap_us,
+            per_scene=wanted.per_scene,
+        )
+
+    def _usual(self, measure: Measure, allowed: BoolArray | None) -> float:
+        """Likeness of a row like any other: the median of some, the same ones each time."""
+        rows = np.arange(len(self), dtype=np.int64) if allowed is None else np.flatnonzero(allowed)
+        if len(rows) > _SAMPLE:
+            rows = rows[np.unique(np.random.default_rng(0).integers(0, len(rows), _SAMPLE))]
+        values = measure(rows)
+        known = values[np.isfinite(values)]
+        return float(np.median(known)) if len(known) else 0.0
 
     @cached_property
     def _row_of(self) -> dict[str, list[int]]:

@@ -11,16 +11,21 @@ from multimodal_search.search.ranking import Scanner
 
 
 class Ranked:
-    """Rows in a given order."""
+    """Rows with likenesses that are given; -inf may not be found."""
 
-    def __init__(self, rows):
-        self.rows = np.array(rows, dtype=np.int64)
+    def __init__(self, values):
+        self.values = np.array(values, dtype=np.float64)
+        order = np.argsort(-self.values, kind="stable")
+        self.rows = order[np.isfinite(self.values[order])]
         self.asked = []
 
     def top(self, count):
         self.asked.append(count)
         rows = self.rows[:count]
-        return rows, -np.arange(len(rows), dtype=np.float64)
+        return rows, self.values[rows]
+
+    def measure(self, rows):
+        return self.values[rows]
 
 
 def timeline(seconds, scenes=None, items=None):
@@ -32,31 +37,65 @@ def timeline(seconds, scenes=None, items=None):
     )
 
 
-def spans(found):
-    return [None if one.span_us is None else tuple(us / 1e6 for us in one.span_us) for one in found]
+def moments(values, where, count, gap=1.0, usual=0.0, per_scene=None):
+    ranked = Ranked(values)
+    return find_moments(
+        ranked, ranked.measure, usual, where, count, gap_us=round(gap * 1e6), per_scene=per_scene
+    )
 
 
-def test_a_row_between_two_moments_joins_them():
-    found = find_moments(Ranked([0, 2, 1]), timeline([0, 2, 4]), 2, gap_us=2_000_000)
-    assert spans(found) == [(0, 4)]
-    assert found[0].rows == [0, 1, 2]
+def test_a_moment_reaches_as_far_as_half_of_its_lead():
+    found = moments([0.2, 0.6, 0.9, 1.0, 0.55, 0.3, 0.1], timeline(range(7)), 1)
+    assert (found[0].best, found[0].rows.tolist()) == (3, [1, 2, 3, 4])
+    assert found[0].span_us == (1_000_000, 4_000_000)
+    led = moments([0.2, 0.6, 0.9, 1.0, 0.55, 0.3, 0.1], timeline(range(7)), 1, usual=0.5)
+    assert led[0].rows.tolist() == [2, 3]
+
+
+def test_two_peaks_are_two_moments_and_what_lies_at_one_opens_none():
+    values = [1.0, 0.9, 0.45, 0.2, 0.39, 0.8, 0.7]
+    found = moments(values, timeline(range(7)), 9)
+    assert [one.rows.tolist() for one in found] == [[0, 1], [5, 6], [3]]
+    assert [one.best for one in found] == [0, 5, 3]
+    assert [one.best for one in moments(values, timeline(range(7)), 2)] == [0, 5]
+    assert [one.best for one in moments(values, timeline(range(7)), 9, per_scene=1)] == [0]
+
+
+def test_frames_across_a_gap_do_not_belong_together():
+    found = moments([1.0, 0.9, 0.95], timeline([0, 1, 9]), 9)
+    assert [one.rows.tolist() for one in found] == [[0, 1], [2]]
+    assert len(moments([1.0, 0.9, 0.95], timeline([0, 1, 9]), 9, gap=8)) == 1
+    assert len(moments([1.0, 0.9, 0.95], timeline([0, 1, 9]), 9, gap=0)) == 3
+
+
+def test_rows_that_may_not_be_found_are_in_no_moment():
+    nothing = -np.inf
+    found = moments([1.0, nothing, 0.9, nothing], timeline([0, 0.5, 1, 1.5]), 9)
+    assert [one.rows.tolist() for one in found] == [[0, 2]]
+
+
+def test_where_the_query_leads_away_from_all_a_moment_is_its_best_row():
+    found = moments([-1.0, -0.9, -0.8], timeline(range(3)), 1, usual=0.0)
+    assert found[0].rows.tolist() == [2]
 
 
 def test_one_moment_of_a_scene_leaves_room_for_other_scenes():
-    seconds, scenes = [0, 1, 2, 100, 0], ["a", "a", "a", "a", "b"]
-    found = find_moments(Ranked([0, 3, 1, 4]), timeline(seconds, scenes), 2, gap_us=10**6, per_scene=1)
+    where = timeline([0, 1, 2, 100, 0], ["a", "a", "a", "a", "b"])
+    found = moments([1.0, 0.9, 0.8, 0.95, 0.3], where, 2, per_scene=1)
     assert [one.best for one in found] == [0, 4]
 
 
 def test_cameras_of_one_time_are_one_frame_and_rows_without_time_merge_by_item():
     same = timeline([5, 5, 5], items=["front", "back", "front"])
-    assert len(find_moments(Ranked([2, 1, 0]), same, 3, gap_us=0)) == 1
+    found = moments([0.8, 0.9, 1.0], same, 3, gap=0)
+    assert len(found) == 1
+    assert frames(found[0], same) == ("front", "back")
     timeless = timeline([None, None, None], items=["x", "y", "x"])
-    found = find_moments(Ranked([0, 1, 2]), timeless, 3)
-    assert [one.rows for one in found] == [[0, 2], [1]]
+    found = moments([1.0, 0.9, 0.8], timeless, 3)
+    assert [one.best for one in found] == [0, 1]
     assert frames(found[0], timeless) == ("x",)
     homeless = Timeline(["x", "y"], [None, None], [1, 2])
-    assert len(find_moments(Ranked([0, 1]), homeless, 3, gap_us=10**9)) == 2
+    assert len(moments([1.0, 0.9], homeless, 3, gap=9)) == 2
 
 
 def test_the_usual_gap_follows_the_keyframes_not_the_cameras():
@@ -70,47 +109,47 @@ def test_the_usual_gap_follows_the_keyframes_not_the_cameras():
 
 def test_enough_rows_are_fetched_until_there_are_enough_moments():
     seconds = [row * 0.5 for row in range(1000)] + [0.0]
-    ranked = Ranked(range(1001))
-    found = find_moments(ranked, timeline(seconds, ["a"] * 1000 + ["b"]), 2)
+    ranked = Ranked([*np.linspace(2, 1.5, 1000), 1.0])
+    where = timeline(seconds, ["a"] * 1000 + ["b"])
+    found = find_moments(ranked, ranked.measure, 0.0, where, 2)
     assert [one.best for one in found] == [0, 1000]
     assert len(found[0].rows) == 1000
     assert ranked.asked == [64, 256, 1024]
 
 
-@given(
-    st.lists(
-        st.tuples(st.sampled_from("ab"), st.one_of(st.none(), st.integers(0, 30))), min_size=1, max_size=30
-    ),
-    st.integers(0, 4),
-    st.integers(1, 8),
-    st.randoms(use_true_random=False),
+ROWS = st.lists(
+    st.tuples(st.sampled_from("ab"), st.one_of(st.none(), st.integers(0, 30)), st.integers(-3, 9)),
+    min_size=1,
+    max_size=30,
 )
-def test_moments_of_a_scene_lie_further_apart_than_the_gap(rows, gap, count, random):
-    scenes = [scene for scene, _ in rows]
-    order = list(range(len(rows)))
-    random.shuffle(order)
-    found = find_moments(
-        Ranked(order), timeline([time for _, time in rows], scenes), count, gap_us=gap * 1_000_000
-    )
-    assert 1 <= len(found) <= count
-    members = [row for one in found for row in one.rows]
+
+
+@given(ROWS, st.integers(0, 4), st.integers(1, 8))
+def test_moments_are_apart_and_do_not_depend_on_their_number(rows, gap, count):
+    scenes = [scene for scene, _, _ in rows]
+    values = [value for _, _, value in rows]
+    where = timeline([time for _, time, _ in rows], scenes)
+    found = moments(values, where, count, gap=gap)
+    every = moments(values, where, 99, gap=gap)
+    assert [one.rows.tolist() for one in found] == [one.rows.tolist() for one in every[:count]]
+    assert [one.likeness for one in every] == sorted((one.likeness for one in every), reverse=True)
+    members = [row for one in every for row in one.rows.tolist()]
     assert len(members) == len(set(members))
-    assert [one.likeness for one in found] == sorted((one.likeness for one in found), reverse=True)
-    for one in found:
+    assert every[0].best == int(np.argmax(values))
+    for i, one in enumerate(every):
         assert {scenes[row] for row in one.rows} == {scenes[one.best]}
-        assert order.index(one.best) == min(map(order.index, one.rows))
-    for i, one in enumerate(found):
-        for other in found[i + 1 :]:
+        assert max(values[row] for row in one.rows) == values[one.best] == one.likeness
+        for other in every[i + 1 :]:
             if scenes[one.best] == scenes[other.best] and one.span_us and other.span_us:
                 apart = max(one.span_us[0], other.span_us[0]) - min(one.span_us[1], other.span_us[1])
                 assert apart > gap * 1_000_000
 
 
 def test_diverse_takes_the_unlike_before_the_alike():
-    moments = find_moments(Ranked([0, 1, 2]), timeline([0, 100, 200]), 3, gap_us=0)
+    ranked = moments([3.0, 2.0, 1.0], timeline([0, 100, 200]), 3, gap=0)
     vectors = np.array([[1.0, 0], [1.0, 0], [0, 1.0]])
-    assert [one.best for one in diverse(moments, vectors, 2, 0.8)] == [0, 2]
-    assert [one.best for one in diverse(moments, vectors, 3, 0.0)] == [0, 1, 2]
+    assert [one.best for one in diverse(ranked, vectors, 2, 0.8)] == [0, 2]
+    assert [one.best for one in diverse(ranked, vectors, 3, 0.0)] == [0, 1, 2]
     assert diverse([], vectors[:0], 2, 0.5) == []
 
 
