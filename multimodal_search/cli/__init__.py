@@ -14,6 +14,7 @@ COMMANDS = {
     "train": "driving data in, a trained and measured search bundle out",
     "embed": "images or texts in, features out: folders, path lists, S3; resumes, loses nothing",
     "evaluate": "measure a bundle on scenes it has not seen",
+    "index": "nearest vectors: an index chosen, tuned and measured; append, delete, copy; other engines",
     "search": "find moments by words, a picture or a signal",
     "scenario": "a query that thumbs up and down correct: saved by name in a bundle, asked again",
     "search-all": "the nearest neighbours of every row: a CSV a row, and one Parquet",

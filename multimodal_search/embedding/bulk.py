@@ -20,7 +20,7 @@ from multimodal_search.embedding.tasks import Hello, PartDone, PartTask
 from multimodal_search.embedding.worker import BuildWorker, EncoderChoice
 from multimodal_search.engines import Session, open_engine
 from multimodal_search.errors import DataError, EncoderError, SettingsError
-from multimodal_search.settings import EmbedSettings
+from multimodal_search.settings import EmbedSettings, S3Settings
 from multimodal_search.sources.inputs import Inputs, open_inputs
 from multimodal_search.storage import S3Options, configure_s3, default_features_dir
 from multimodal_search.tables import FeatureTable, PlannedTable, TableInfo, claim_target, write_single_file
@@ -167,7 +167,7 @@ def table_info(settings: EmbedSettings, hello: Hello, inputs: Inputs) -> TableIn
     )
 
 
-def s3_options(settings: EmbedSettings) -> S3Options:
+def s3_options(settings: S3Settings) -> S3Options:
     """How S3 is reached."""
     return S3Options(
         endpoint_url=settings.endpoint_url,

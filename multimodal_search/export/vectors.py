@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from multimodal_search.export.moments import MomentVectors, jsonable, primary_text
+from multimodal_search.index import build, file_folder
 from multimodal_search.projectors.bundle import BundleInfo
-from multimodal_search.storage import write_atomically
-from multimodal_search.tables import TableInfo, write_table
+from multimodal_search.tables import TableInfo, open_vectors, write_table
 from multimodal_search.types import FloatArray, Item, Modality
 
 VECTORS_FOLDER = "vectors"
@@ -32,7 +32,8 @@ def write_vectors(
 
     A row's id is ``<modality>:<item id>``; its columns are ``type``, ``moment_id``, ``scene_id``, ``text``,
     ``image_path``, ``series_path``, ``location``, ``timestamp_us`` and ``metadata`` (JSON). ``index.faiss``
-    is an exact inner-product index whose numbers are the table's rows.
+    is one index of all rows, numbered as they are: a search among one modality's rows names those, which lie
+    together and cost no more than they do alone.
 
     Returns:
         How many rows were written.
@@ -42,13 +43,14 @@ def write_vectors(
     """
     dim = next((one.vectors.shape[1] for one in vectors.values()), 0)
     (folder / INDEX_FILE).unlink(missing_ok=True)
+    shutil.rmtree(file_folder(folder / INDEX_FILE), ignore_errors=True)
     table = write_table(
         folder,
         TableInfo(fingerprint=_fingerprint(info), dim=dim, source=dict(info.data)),
         _blocks(items, vectors),
     )
     if len(table) and find_spec("faiss") is not None:
-        _write_index(folder / INDEX_FILE, [one for _, one, _ in _blocks(items, vectors)], dim)
+        build(open_vectors(folder), folder / INDEX_FILE)
     return len(table)
 
 
@@ -83,12 +85,3 @@ def _columns(modality: Modality, items: Sequence[Item]) -> dict[str, Sequence[An
         "timestamp_us": [item.timestamp_us for item in items],
         "metadata": [json.dumps(jsonable(item.metadata), ensure_ascii=False) for item in items],
     }
-
-
-def _write_index(path: Path, blocks: Sequence[FloatArray], dim: int) -> None:
-    faiss = importlib.import_module("faiss")
-    index = faiss.IndexFlatIP(dim)
-    for block in blocks:
-        index.add(np.ascontiguousarray(block, dtype=np.float32))
-    with write_atomically(path) as file:
-        file.write(faiss.serialize_index(index).tobytes())

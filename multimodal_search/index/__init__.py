@@ -13,7 +13,7 @@ from multimodal_search.index.found import Found
 from multimodal_search.index.index import Index
 from multimodal_search.index.state import Files
 
-__all__ = ["Found", "Index", "backup", "build", "is_index", "load", "restore"]
+__all__ = ["Found", "Index", "backup", "build", "file_folder", "is_index", "load", "restore"]
 
 
 def load(path: str | Path) -> Index:
@@ -27,6 +27,11 @@ def load(path: str | Path) -> Index:
         MissingDependencyError: Faiss is not installed.
     """
     return Index.open(path)
+
+
+def file_folder(path: str | Path) -> Path:
+    """The folder beside an index' Faiss file."""
+    return Files(path).folder
 
 
 def is_index(path: str | Path) -> bool:

@@ -71,7 +71,8 @@ def build(
         if state.gone_rows < state.rows:
             opened, measured = tuned(opened, vectors, target_recall, seed)
         size = sum(path.stat().st_size for path in (files.faiss(state), *_beside(files, state)))
-        info = {**measured, "why": choice.why, "bytes": size, "seed": seed, "lists": choice.lists}
+        info = {**measured, "why": choice.why, "seed": seed, "lists": choice.lists}
+        info |= {"bytes": files.faiss(state).stat().st_size, "disk_bytes": size}
         info["card"] = None if vectors.card is None else vectors.card.to_json()
         info["build_seconds"] = round(time.perf_counter() - started, 1)
         files.commit(replace(opened.state, info=info))

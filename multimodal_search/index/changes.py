@@ -48,7 +48,7 @@ def append(files: Files, vectors: VectorSet, *, skip_known: bool = False) -> int
         names = Names([files.folder / one.names for one in state.segments])
         _refuse_strangers(files, state, names, vectors)
         if skip_known:
-            vectors = vectors.select(np.flatnonzero(names.rows_of(vectors.ids, gone) < 0))
+            vectors = _news(vectors, names, Stored(files, state), gone)
         else:
             names.refuse_known(vectors.ids, gone, files.public)
         if not len(vectors):
@@ -87,6 +87,25 @@ def delete(files: Files, ids: Sequence[str]) -> int:
         gone[rows] = True
         files.commit(with_masks(files, replace(state, generation=state.generation + 1), gone, None))
     return len(set(rows.tolist()))
+
+
+def left_out(names: Names, stored: Stored, gone: BoolArray | None) -> list[str]:
+    """Ids of rows without a usable vector: they are stored as zeros, while a deleted row has its vector."""
+    if gone is None:
+        return []
+    rows = np.flatnonzero(gone)
+    parts = [rows[low : low + 8192] for low in range(0, len(rows), 8192)]
+    unusable = [part[~stored.raw(part).any(axis=1)] for part in parts]
+    return [str(one) for part in unusable for one in names.of(part)]
+
+
+def _news(vectors: VectorSet, names: Names, stored: Stored, gone: BoolArray | None) -> VectorSet:
+    """The rows whose ids are not there; those that were left out before count where they are usable now."""
+    new = names.rows_of(vectors.ids, gone) < 0
+    before = set(left_out(names, stored, gone))
+    again = np.array([row for row, one in enumerate(vectors.ids) if one in before], dtype=np.int64)
+    new[again] = vectors.select(again).usable() if len(again) else False
+    return vectors.select(np.flatnonzero(new))
 
 
 def _refuse_strangers(files: Files, state: State, names: Names, vectors: VectorSet) -> None:

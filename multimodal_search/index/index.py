@@ -100,13 +100,7 @@ class Index:
     def left_out(self) -> list[str]:
         """Ids of rows whose vectors are zero, or hold NaN or infinity: they have no neighbours."""
         opened = self._opened
-        if opened.gone is None:
-            return []
-        rows = np.flatnonzero(opened.gone)
-        parts = [rows[low : low + 8192] for low in range(0, len(rows), 8192)]
-        # they are stored as zeros; a row that was deleted has a vector
-        unusable = [part[~opened.stored.raw(part).any(axis=1)] for part in parts]
-        return [str(one) for part in unusable for one in opened.names.of(part)]
+        return changes.left_out(opened.names, opened.stored, opened.gone)
 
     def append(self, vectors: VectorSet, *, skip_known: bool = False) -> int:
         """Add rows after those that are there, and see them; returns how many, when they are on the disk.

@@ -24,6 +24,7 @@ K = 10
 # A share of 0.95 seen on 1,000 queries of ten is true to 0.004 (one standard error)
 _MEASURED = 1000
 _TUNED = 500
+_EXACT = 200
 # Tuned a little higher than asked, so that other queries do not fall below
 _MARGIN = 0.3
 _NOISE = 0.05
@@ -132,11 +133,13 @@ def recall(opened: Opened, asked: Questions, vectors: VectorSet) -> FloatArray:
 def tuned(opened: Opened, vectors: VectorSet, target: float, seed: int) -> tuple[Opened, dict[str, Any]]:
     """The index with the smallest knobs that reach the target, and what it does with them."""
     gone = np.zeros(opened.state.rows, np.bool_) if opened.gone is None else opened.gone
-    known = questions(vectors, gone, opened.state.metric, seed, _MEASURED + _TUNED)
+    exact_kind = opened.state.kind == "flat"  # its recall is 1 but for the digits that 16 bits lack
+    count = _EXACT if exact_kind else _MEASURED + _TUNED
+    known = questions(vectors, gone, opened.state.metric, seed, count)
     cut = len(known.own) * _TUNED // (_MEASURED + _TUNED)
     few = known.part(slice(0, max(cut, 1)))
     others = known.part(slice(cut, None)) if cut else known
-    wanted = target + _MARGIN * (1 - target) if opened.state.kind != "flat" else 0.0
+    wanted = target + _MARGIN * (1 - target)
     steps = _steps(opened)
     place = _first(lambda i: _lowest(_with(opened, steps[i]), few, vectors) >= wanted, len(steps))
     while True:

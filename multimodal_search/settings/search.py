@@ -31,10 +31,18 @@ class EngineSettings(Settings):
     collection: str | None = Field(None, description="name in Qdrant (default: by fingerprint)")
 
 
-class IndexSettings(VectorSettings, EngineSettings, S3Settings):
-    """Build an index, or load the vectors into an engine that is there."""
+class IndexSettings(EngineSettings, S3Settings):
+    """Build an index, change or copy one, or load the vectors into an engine that is there."""
 
-    out: str | None = Field(None, description="the index file, for example moments.faiss")
+    embeddings: str | None = Field(
+        None,
+        description="a feature table, a bundle, .parquet, or .npy; local or s3://",
+        json_schema_extra={"flags": ["--emb"]},
+    )
+    ids: Folder | None = Field(None, description="with .npy: one id a line (default: the .ids.txt beside it)")
+    out: str | None = Field(
+        None, description="the index file, for example moments.faiss (of a bundle: its vectors/index.faiss)"
+    )
     type: Literal["auto", "flat", "hnsw", "ivfflat", "ivfpq", "sq8"] = Field(
         "auto", description="kind of index; auto chooses by count, dimension and memory, and measures"
     )
@@ -42,7 +50,10 @@ class IndexSettings(VectorSettings, EngineSettings, S3Settings):
     memory_budget: str | None = Field(None, description="most memory for the index, for example 2GB")
     target_recall: float = Field(0.95, gt=0, le=1, description="recall@10 against exact search to tune for")
     seed: int = Field(0, ge=0, description="seed of training and measuring")
+    append: bool = Field(False, description="add the rows that --out lacks, without building it again")
+    delete: Folder | None = Field(None, description="ids that --out shall never find again, one a line")
     backup: str | None = Field(None, description="s3://bucket/prefix that receives index and metadata")
+    restore: str | None = Field(None, description="bring --out back from what --backup was given")
     shards: int | None = Field(None, ge=1, description="parts of a new collection on a Qdrant cluster")
     replicas: int | None = Field(None, ge=1, description="copies of each part on a Qdrant cluster")
     quantize: bool = Field(False, description="a new Qdrant collection searches 8-bit copies, then rescores")

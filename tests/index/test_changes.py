@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
@@ -143,7 +142,7 @@ def test_kill_9_at_any_moment_loses_nothing_that_was_confirmed(tmp_path, kind):
     generator = np.random.default_rng(1)
     for _ in range(8):
         writer = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(WRITER), str(place), str(log), str(target)],
+            [sys.executable, "-c", WRITER, str(place), str(log), str(target)],
             env=environment,
         )
         size = log.stat().st_size
@@ -177,9 +176,7 @@ def _check(place: Path, log: Path) -> None:
             assert opened.rows_of([f"id{number}"]).tolist() == [-1]
 
 
-def test_a_rebuild_that_is_killed_before_it_holds_leaves_the_old_index(
-    tmp_path, vectors_of, clusters, monkeypatch
-):
+def test_a_rebuild_that_is_cut_off_leaves_the_old_index(tmp_path, vectors_of, clusters, monkeypatch):
     place = tmp_path / "a.faiss"
     array = clusters(100)
     index.build(vectors_of(array), place)

@@ -50,7 +50,10 @@ def test_every_kind_reaches_its_recall_on_fresh_queries_and_says_so(tmp_path, ve
     array, fresh = clusters(6000), clusters(800, seed=5)
     built = index.build(vectors_of(array), tmp_path / "a.faiss", kind=kind, target_recall=0.9)
     found = index.load(tmp_path / "a.faiss").search(fresh, 10)
-    right = [len(set(best(array, q, "cosine", 10)[0]) & set(rows)) for q, rows in zip(fresh, found.rows)]
+    right = [
+        len(set(best(array, q, "cosine", 10)[0]) & set(rows))
+        for q, rows in zip(fresh, found.rows, strict=True)
+    ]
     recall = np.mean(right) / 10
     assert recall >= 0.9
     assert built.info["recall"] == pytest.approx(recall, abs=0.02)
@@ -73,7 +76,7 @@ def test_only_allowed_rows_are_found_and_the_recall_holds(tmp_path, vectors_of, 
     assert allowed[found.rows[found.rows >= 0]].all()
     right = [
         len(set(best(array, q, "cosine", 10, allowed)[0]) & set(row)) / min(10, allowed.sum())
-        for q, row in zip(fresh, found.rows)
+        for q, row in zip(fresh, found.rows, strict=True)
     ]
     assert np.mean(right) >= 0.9
 
@@ -167,7 +170,7 @@ def test_k_is_a_count(tmp_path, vectors_of, clusters, k):
 )
 def test_a_choice_that_does_not_fit_is_refused(tmp_path, vectors_of, clusters, allowed):
     built = index.build(vectors_of(clusters(20)), tmp_path / "a.faiss")
-    with pytest.raises(SettingsError, match="allowed|mask"):
+    with pytest.raises(SettingsError, match=r"allowed|mask"):
         built.search(np.ones(32), allowed=allowed)
 
 
