@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from multimodal_search.errors import DataError, OutputError, require
 from multimodal_search.index.backends.base import Collection
+from multimodal_search.index.backends.dialects import EdgeDialect
 from multimodal_search.index.backends.engine import Condition, from_json, json_path, to_json
 from multimodal_search.index.backends.payload import DIGEST, ID
 from multimodal_search.storage import write_atomically
@@ -165,58 +165,6 @@ class EdgeEngine:
             self._shard.update(operation)
         except Exception as error:  # the engine raises plain Exception
             raise OutputError(f"Writing failed: {error}.", where=self._folder) from error
-
-
-class EdgeDialect:
-    """Conditions in the types of ``qdrant_edge``."""
-
-    def __init__(self, edge: ModuleType) -> None:
-        self._edge = edge
-
-    def equals(self, field: str, value: str | int | bool) -> Condition:
-        match = self._edge.MatchValue(_Truth(value) if isinstance(value, bool) else value)
-        return self._edge.FieldCondition(json_path(field), match=match)
-
-    def one_of(self, field: str, values: Sequence[str] | Sequence[int]) -> Condition:
-        return self._edge.FieldCondition(json_path(field), match=self._edge.MatchAny(list(values)))
-
-    def between(self, field: str, bounds: Mapping[str, float]) -> Condition:
-        return self._edge.FieldCondition(json_path(field), range=self._edge.RangeFloat(**bounds))
-
-    def during(self, field: str, bounds: Mapping[str, str]) -> Condition:
-        return self._edge.FieldCondition(json_path(field), range=self._edge.RangeDateTime(**bounds))
-
-    def absent(self, field: str) -> Condition:
-        return self._edge.IsEmptyCondition(json_path(field))
-
-    def points(self, ids: Iterable[str]) -> Condition:
-        return self._edge.HasIdCondition(set(ids))
-
-    def every(self, conditions: Sequence[Condition]) -> Condition:
-        return self._edge.Filter(must=list(conditions))
-
-    def some(self, conditions: Sequence[Condition]) -> Condition:
-        return self._edge.Filter(should=list(conditions))
-
-    def none(self, conditions: Sequence[Condition]) -> Condition:
-        return self._edge.Filter(must_not=list(conditions))
-
-
-class _Truth:
-    """A truth value that qdrant-edge-py 0.9 keeps: it reads Python's True, an int too, as the number 1.
-
-    It takes what is no int and says it is NumPy's ``bool_`` for a truth value. Should another version not, a
-    test of the contract fails.
-    """
-
-    def __init__(self, value: bool) -> None:
-        self._value = value
-
-    def __bool__(self) -> bool:
-        return self._value
-
-
-_Truth.__module__, _Truth.__name__ = "numpy", "bool_"
 
 
 def _read_about(folder: Path) -> Collection | None:

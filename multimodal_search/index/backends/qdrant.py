@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 from multimodal_search.errors import DataError, require
 from multimodal_search.index.backends.base import Collection
+from multimodal_search.index.backends.dialects import QdrantDialect
 from multimodal_search.index.backends.engine import Condition, from_json, json_path, to_json
 from multimodal_search.index.backends.payload import DIGEST, ID
 from multimodal_search.types import FloatArray
@@ -73,6 +73,8 @@ class QdrantEngine:
         self.batch_rows = 256 if self._remote else 1000
         self.where = f"{url}, collection {name}"
         self.dialect = QdrantDialect(self._models)
+        # Says nothing to a collection that is not quantised
+        self._rescored = self._models.QuantizationSearchParams(rescore=True, oversampling=2.0)
         with self._told():
             self._client = self._connect(url, api_key, timeout_seconds)
 
@@ -138,6 +140,7 @@ class QdrantEngine:
                 limit=k,
                 filter=None if condition is None else self.dialect.every([condition]),
                 with_payload=[ID],
+                params=self._models.SearchParams(quantization=self._rescored),
             )
             for query in queries.tolist()
         ]
@@ -260,39 +263,3 @@ class UnreachableError(DataError):
     ) -> None:
         super().__init__(what, where=where, remedy=remedy)
         self.retry_after_seconds = retry_after_seconds
-
-
-class QdrantDialect:
-    """Conditions in the types of ``qdrant_client.models``."""
-
-    def __init__(self, models: ModuleType) -> None:
-        self._models = models
-
-    def equals(self, field: str, value: str | int | bool) -> Condition:
-        match = self._models.MatchValue(value=value)
-        return self._models.FieldCondition(key=json_path(field), match=match)
-
-    def one_of(self, field: str, values: Sequence[str] | Sequence[int]) -> Condition:
-        match = self._models.MatchAny(any=list(values))
-        return self._models.FieldCondition(key=json_path(field), match=match)
-
-    def between(self, field: str, bounds: Mapping[str, float]) -> Condition:
-        return self._models.FieldCondition(key=json_path(field), range=self._models.Range(**bounds))
-
-    def during(self, field: str, bounds: Mapping[str, str]) -> Condition:
-        return self._models.FieldCondition(key=json_path(field), range=self._models.DatetimeRange(**bounds))
-
-    def absent(self, field: str) -> Condition:
-        return self._models.IsEmptyCondition(is_empty=self._models.PayloadField(key=json_path(field)))
-
-    def points(self, ids: Iterable[str]) -> Condition:
-        return self._models.HasIdCondition(has_id=list(ids))
-
-    def every(self, conditions: Sequence[Condition]) -> Condition:
-        return self._models.Filter(must=list(conditions))
-
-    def some(self, conditions: Sequence[Condition]) -> Condition:
-        return self._models.Filter(should=list(conditions))
-
-    def none(self, conditions: Sequence[Condition]) -> Condition:
-        return self._models.Filter(must_not=list(conditions))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -33,11 +34,12 @@ class Stub(BaseHTTPRequestHandler):
         self.seen.append(str(self.headers.get("api-key")))
         time.sleep(self.wait_seconds)
         body = json.dumps({"status": {"error": "Must provide an API key"}}).encode()
-        self.send_response(self.status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(ConnectionError):  # the client gave up
+            self.send_response(self.status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
     do_GET = do_PUT = do_POST = do_DELETE = _answer  # noqa: N815
 
