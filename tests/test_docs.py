@@ -22,7 +22,15 @@ PAGES = sorted([*ROOT.glob("README*.md"), *(ROOT / "docs").glob("*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 RUN = {"bash", "python", "yaml", "json"}
 # Pages whose commands read what `make demo` or a page before made.
-NEEDS_BUNDLE = {"bundle.md", "engines-of-search.md", "search.md", "README.md", "README.ja.md"}
+NEEDS_BUNDLE = {
+    "bundle.md",
+    "engines-of-search.md",
+    "search.md",
+    "map.md",
+    "clusters.md",
+    "README.md",
+    "README.ja.md",
+}
 NEEDS_DATA = {"README.md"}
 NEEDS_BUCKET = {"embed-s3-paths.md"}
 # Weights that only a hub has: pages of bulk embedding name them, tests run small random ones.

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from multimodal_search.analysis.colours import NOISE
 from multimodal_search.analysis.rows import read_by_id, write_csv
 from multimodal_search.errors import DataError
 from multimodal_search.types import FloatArray, IntArray
 
 CLUSTERS_FILE, SUMMARY_FILE = "clusters.csv", "summary.json"
-NOISE = "noise"
 
 
 def write_clusters(path: Path, ids: Sequence[str], labels: IntArray, prob: FloatArray) -> None:

@@ -22,7 +22,8 @@ PALETTE = (
 INK, FAINT = "#333333", "#888888"
 MARKERS = "osD^vP*Xhp"
 DEFAULT_FONT = "DejaVu Sans"
-UNKNOWN, OTHERS = "unknown", "others"
+UNKNOWN, OTHERS, NOISE = "unknown", "others", "noise"
+_GREY = (UNKNOWN, OTHERS, NOISE)
 _MOST_KINDS = 20
 _CJK_FONTS = (
     "Noto Sans CJK JP", "Noto Sans JP", "IPAexGothic", "IPAGothic", "TakaoGothic", "VL Gothic",
@@ -59,6 +60,8 @@ def colouring(title: str, values: Sequence[Any] | None, count: int) -> Colouring
     names = [UNKNOWN if one is None or one == "" else str(one) for one in values]
     ranked = [name for name, _ in Counter(names).most_common() if name != UNKNOWN]
     kinds = ranked if len(ranked) <= _MOST_KINDS else [*ranked[: _MOST_KINDS - 1], OTHERS]
+    # grey ones last, so that the others have the first colours
+    kinds = [one for one in kinds if one not in _GREY] + [one for one in (NOISE, OTHERS) if one in kinds]
     if UNKNOWN in names:
         kinds = [*kinds, UNKNOWN]
     place = {name: number for number, name in enumerate(kinds)}
@@ -68,7 +71,7 @@ def colouring(title: str, values: Sequence[Any] | None, count: int) -> Colouring
 
 def colour_of(kinds: Sequence[str], number: int) -> str:
     """Of the kind of this number; grey for what is unknown, the rest, and noise."""
-    return FAINT if kinds[number] in (UNKNOWN, OTHERS, "noise") else PALETTE[number % len(PALETTE)]
+    return FAINT if kinds[number] in _GREY else PALETTE[number % len(PALETTE)]
 
 
 @cache
