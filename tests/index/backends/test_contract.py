@@ -238,7 +238,7 @@ def test_an_upload_goes_on_where_it_was(open_it: Open, kind: str) -> None:
         if done >= 100:
             raise StoppedError
 
-    backend._engine.batch_rows = 100  # type: ignore[attr-defined]
+    backend._engine.batch_rows = 100
     with pytest.raises(StoppedError):
         backend.upload(vectors, progress=stop)
     there = backend.count()

@@ -82,3 +82,32 @@ def test_killed_while_the_collection_is_made(tmp_path: Path) -> None:
         backend.upload(open_vectors(tmp_path / "v.npy"))
         assert backend.count() == 8
         backend.close()
+
+
+@pytest.mark.slow
+def test_killed_while_the_index_is_built(tmp_path: Path) -> None:
+    """All rows are confirmed, and Edge builds its graph: nothing is lost, and the same upload builds it."""
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(12_000, 256)).astype(np.float32)
+    np.save(tmp_path / "v.npy", vectors)
+    folder = tmp_path / "edge"
+    command = [sys.executable, "-c", UPLOAD, str(tmp_path / "v.npy"), str(folder)]
+    for pause_seconds in (0.05, 1.0):
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert child.stdout is not None
+        for line in child.stdout:
+            if line.strip() == "12000":
+                break
+        time.sleep(pause_seconds)
+        child.kill()
+        child.wait()
+        backend = open_backend("qdrant-edge", str(folder))
+        assert backend.count() == 12_000
+        assert backend.search(vectors[[0, 5000, 11_999]], 1).ids[:, 0].tolist() == ["0", "5000", "11999"]
+        backend.close()
+    backend = open_backend("qdrant-edge", str(folder))
+    assert backend.upload(open_vectors(tmp_path / "v.npy")).present == 12_000
+    assert backend._engine._open.info().indexed_vectors_count > 0
+    found = backend.search(vectors[:100], 1).ids[:, 0].tolist()
+    assert sum(one == str(row) for row, one in enumerate(found)) >= 99
+    backend.close()
