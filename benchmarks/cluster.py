@@ -4,7 +4,7 @@ python benchmarks/cluster.py [--rows 10000 50000] [--dim 64]
 
 First: over five made worlds with known kinds and 40 settings each, how the score of `cluster-sweep` ranks
 settings against how labels would (Spearman's rho), and the ARI of the setting that it chooses; beside it the
-full silhouette and DBCV's relative validity. Then: seconds of both on the same vectors, and how far they agree.
+full silhouette and DBCV's relative validity. Then: seconds of both on the same vectors, and their agreement.
 """
 
 from __future__ import annotations

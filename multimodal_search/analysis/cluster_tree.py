@@ -56,11 +56,7 @@ def spanning_tree(vectors: FloatArray, graph: Graph, min_samples: int) -> Tree:
             scikit-learn.
     """
     n = len(vectors)
-    core = (
-        np.full(n, _LEAST)
-        if min_samples <= 1
-        else np.maximum(graph.distances[:, min_samples - 2].astype(np.float64), _LEAST)
-    )
+    core = _core(graph, min_samples)
     own = np.repeat(np.arange(n), graph.rows.shape[1])
     other = graph.rows.ravel().astype(np.int64)
     there = other >= 0
@@ -79,6 +75,16 @@ def spanning_tree(vectors: FloatArray, graph: Graph, min_samples: int) -> Tree:
             np.concatenate(pair) for pair in zip((first, second, lengths), joins, strict=True)
         )
     return Tree(first, second, lengths, n)
+
+
+def _core(graph: Graph, min_samples: int) -> FloatArray:
+    """(n,) float64 distance to the ``min_samples``-th nearest, itself counted.
+
+    An approximate graph may know fewer neighbours of a row: then to the farthest that it knows.
+    """
+    near = graph.distances[:, : min_samples - 1].astype(np.float64)
+    known = np.where(np.isfinite(near), near, 0.0)
+    return np.asarray(np.maximum(known.max(axis=1, initial=0.0), _LEAST), dtype=np.float64)
 
 
 def _joined(

@@ -101,7 +101,10 @@ def _with_self(graph: Graph) -> tuple[FloatArray, FloatArray]:
     own = np.arange(len(graph.rows), dtype=graph.rows.dtype)[:, None]
     distances = graph.distances
     if graph.metric == "ip":  # minus the product: only differences matter, and UMAP wants them positive
-        distances = distances - distances.min() + np.finfo(np.float32).eps
+        distances = distances - distances[graph.rows >= 0].min() + np.finfo(np.float32).eps
+    if (graph.rows < 0).any():  # UMAP passes over neighbours -1, but takes the mean of all distances
+        farthest = np.where(graph.rows < 0, 0.0, distances).max(axis=1, keepdims=True)
+        distances = np.where(graph.rows < 0, farthest, distances)
     zero = np.zeros((len(own), 1), dtype=np.float32)
     return np.hstack([own, graph.rows]), np.hstack([zero, distances.astype(np.float32, copy=False)])
 

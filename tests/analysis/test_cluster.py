@@ -11,8 +11,11 @@ from sklearn.cluster import HDBSCAN
 from sklearn.metrics import adjusted_rand_score
 
 from multimodal_search.analysis import cluster_tree
-from multimodal_search.analysis.cluster import cut, density_tree
+from multimodal_search.analysis.cluster import cut, density_graph, density_tree
 from multimodal_search.analysis.cluster_run import run
+from multimodal_search.analysis.cluster_tree import spanning_tree
+from multimodal_search.analysis.graph import Graph
+from multimodal_search.analysis.layout import lay_out
 from multimodal_search.errors import DataError, SettingsError
 from multimodal_search.settings import ClusterSettings, check
 
@@ -58,6 +61,20 @@ def test_parts_joined_by_samples_are_the_same_parts(blobs, monkeypatch):
     monkeypatch.setattr(cluster_tree, "_MOST_JOINED", 120)
     found = cut(density_tree(vectors, settings(), 5), 20, "eom")
     assert adjusted_rand_score(found.labels, kind) == 1.0
+
+
+def test_a_graph_that_misses_neighbours(blobs):
+    vectors, kind = blobs(300, 4, spread=0.05)
+    whole = density_graph(vectors, settings(), 32)
+    rows, distances = whole.rows.copy(), whole.distances.copy()
+    for row in range(0, 300, 3):
+        rows[row, row % 30 :], distances[row, row % 30 :] = -1, np.inf
+    graph = Graph(rows, distances, whole.metric, False, 0.8)
+    found = cut(spanning_tree(vectors, graph, 10), 10, "eom")
+    assert adjusted_rand_score(found.labels, kind) > 0.98
+    places = lay_out(vectors, 0, n_neighbors=20, metric="l2", graph=graph)
+    middles = np.stack([np.median(places[kind == one], axis=0) for one in range(4)])
+    assert (np.linalg.norm(places[:, None] - middles, axis=2).argmin(axis=1) == kind).mean() > 0.98
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
