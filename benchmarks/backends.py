@@ -28,7 +28,7 @@ from multimodal_search.types import BoolArray, FloatArray
 K = 10
 SHARE = 1000
 RECALL_LIMIT = 0.95
-ALL = ("faiss-flat", "faiss-ivfflat", "faiss-auto", "edge", "qdrant-memory")
+ALL = ("faiss-flat", "faiss-auto", "edge")  # qdrant-memory takes seconds a query: ask for it by name
 
 
 def make(rows: int, dim: int, queries: int) -> tuple[VectorSet, FloatArray]:
@@ -84,7 +84,7 @@ def opened(name: str, home: Path) -> Backend:
 
 
 def main() -> int:
-    """Print a row a backend; exit 1 where one that is no peer of ours misses the recall."""
+    """Print a row a backend; exit 1 where one misses the recall."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

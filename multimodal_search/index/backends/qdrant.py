@@ -73,8 +73,9 @@ class QdrantEngine:
         self.batch_rows = 256 if self._remote else 1000
         self.where = f"{url}, collection {name}"
         self.dialect = QdrantDialect(self._models)
-        # Says nothing to a collection that is not quantised
-        self._rescored = self._models.QuantizationSearchParams(rescore=True, oversampling=2.0)
+        # Says nothing to a collection that is not quantised; the local mode knows no such thing
+        rescored = self._models.QuantizationSearchParams(rescore=True, oversampling=2.0)
+        self._params = self._models.SearchParams(quantization=rescored) if self._remote else None
         with self._told():
             self._client = self._connect(url, api_key, timeout_seconds)
 
@@ -140,7 +141,7 @@ class QdrantEngine:
                 limit=k,
                 filter=None if condition is None else self.dialect.every([condition]),
                 with_payload=[ID],
-                params=self._models.SearchParams(quantization=self._rescored),
+                params=self._params,
             )
             for query in queries.tolist()
         ]
