@@ -89,7 +89,7 @@ def signal_of_nothing(folder: Path) -> list[str]:
 
 
 QUERIES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
-    "empty": (lambda folder: ["--text", ""], "--text WORDS"),
+    "empty": (lambda folder: ["--text", ""], "empty"),
     "blank": (lambda folder: ["--text", " \n"], "empty"),
     "a folder": (lambda folder: ["--image", str(folder)], "no picture"),
     "no picture": (picture_of_a_signal, "not an image"),

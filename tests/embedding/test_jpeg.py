@@ -147,7 +147,9 @@ def test_the_tricky_collection_has_the_same_outcome_both_ways(real_data: Path) -
         exact, quick = outcome(folder / entry["file"], None), outcome(folder / entry["file"], ENOUGH)
         assert isinstance(exact, str) == isinstance(quick, str), entry["file"]
         if isinstance(exact, str):
-            assert exact == quick
+            assert isinstance(quick, str)
+            # a decoder's own words differ between a file and its bytes
+            assert exact.partition(" (")[0] == quick.partition(" (")[0]
         else:
             assert isinstance(quick, np.ndarray)
             assert np.abs(seen(quick) - seen(exact)).mean() < 3, entry["file"]
