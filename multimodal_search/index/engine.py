@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from multimodal_search.storage import write_atomically
 from multimodal_search.types import BoolArray, FloatArray, IntArray
 
 
+@cache
 def faiss() -> Any:
     """The module.
 
@@ -59,11 +61,31 @@ def only(rows: BoolArray) -> Any:
 
 def search(index: Any, queries: FloatArray, k: int, parameters: Any) -> tuple[FloatArray, IntArray]:
     """(n, k) likeness (higher is nearer) and rows, best first; -1 and -inf where there are no more."""
-    found, rows = index.search(queries, k, params=parameters)
+    with _threads(len(queries)):
+        found, rows = index.search(queries, k, params=parameters)
     if index.metric_type == faiss().METRIC_L2:
         np.negative(found, out=found)
     found[rows < 0] = -np.inf
     return found, rows
+
+
+class _threads:  # noqa: N801  a context manager, in the few microseconds that it may take
+    """One thread for one query: Faiss shares out queries, and would wait for threads that have nothing to do.
+
+    On a busy machine that is milliseconds. The number is the calling thread's own.
+    """
+
+    def __init__(self, queries: int) -> None:
+        self._library = faiss()
+        self._before = self._library.omp_get_max_threads() if queries == 1 else 1
+
+    def __enter__(self) -> None:
+        if self._before > 1:
+            self._library.omp_set_num_threads(1)
+
+    def __exit__(self, *_: object) -> None:
+        if self._before > 1:
+            self._library.omp_set_num_threads(self._before)
 
 
 def read(path: Path, *, mapped: bool = True) -> Any:
@@ -117,10 +139,11 @@ def search_lists(
     queries, lists = np.ascontiguousarray(queries), np.ascontiguousarray(lists, dtype=np.int64)
     found = np.empty((len(queries), k), dtype=np.float32)
     rows = np.empty((len(queries), k), dtype=np.int64)
-    index.search_preassigned_c(
-        len(queries), pointer(queries), k, pointer(lists), pointer(coarse),
-        pointer(found), pointer(rows), False, parameters,
-    )  # fmt: skip
+    with _threads(len(queries)):
+        index.search_preassigned_c(
+            len(queries), pointer(queries), k, pointer(lists), pointer(coarse),
+            pointer(found), pointer(rows), False, parameters,
+        )  # fmt: skip
     if negative:
         np.negative(found, out=found)
     found[rows < 0] = -np.inf
