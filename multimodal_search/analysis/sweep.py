@@ -26,7 +26,7 @@ from multimodal_search.analysis.rows import usable_rows, write_csv, write_left_o
 from multimodal_search.analysis.sweep_trials import FOLDER, Ledger, Task, Trial, grid, run_task
 from multimodal_search.errors import DataError, ProjectError
 from multimodal_search.settings import ClusterSettings, SweepSettings, dump_settings
-from multimodal_search.storage import ensure_writable_folder, remove_leftovers, write_atomically, write_json
+from multimodal_search.storage import ensure_writable_folder, write_atomically, write_json
 from multimodal_search.tables.vectors import VectorSet, open_vectors
 from multimodal_search.types import FloatArray
 
@@ -49,7 +49,6 @@ def run(settings: SweepSettings) -> dict[str, Any]:
     """
     folder = ensure_writable_folder(settings.out)
     ensure_writable_folder(folder / FOLDER)
-    remove_leftovers(folder / FOLDER)
     vectors, left = usable_rows(
         open_vectors(settings.embeddings, ids=settings.ids, modality=settings.modality)
     )
