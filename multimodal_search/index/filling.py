@@ -13,6 +13,7 @@ from multimodal_search.index.stored import Stored
 from multimodal_search.types import BoolArray, IntArray
 
 _ITERATIONS = 10
+_BLOCK_ROWS = 65_536
 
 
 def filled(stored: Stored, gone: BoolArray, choice: Choice, metric: Metric, seed: int) -> tuple[Any, Any]:
@@ -48,15 +49,29 @@ def append(index: Any, stored: Stored, gone: BoolArray, lists: IntArray | None, 
     Args:
         lists: (rows,) receives the list of each; None where the kind has no lists.
     """
-    for first, block in stored.blocks(start, len(stored), 65_536):
+    for first, block in stored.blocks(start, len(stored), _BLOCK_ROWS):
+        vectors = block.astype(np.float32)
         if lists is None:  # a graph numbers its rows by itself
-            index.add(block.astype(np.float32))
-            continue
-        rows = np.arange(first, first + len(block), dtype=np.int64)
-        kept = ~gone[first : first + len(block)]
-        rows, vectors = rows[kept], block[kept].astype(np.float32)
-        if not len(rows):
+            index.add(vectors)
             continue
         _, nearest = index.quantizer.search(vectors, 1)
-        lists[rows] = nearest[:, 0]
-        engine.add_to_lists(index, vectors, rows, np.ascontiguousarray(nearest[:, 0]))
+        lists[first : first + len(block)] = np.where(
+            gone[first : first + len(block)], index.nlist, nearest[:, 0]
+        )
+    if lists is not None:
+        _fill(index, stored, lists, start)
+
+
+def _fill(index: Any, stored: Stored, lists: IntArray, start: int) -> None:
+    """List by list: one that grows a little with every block takes up to twice its memory."""
+    rows = np.flatnonzero(lists[start:] < index.nlist) + start
+    rows = rows[np.argsort(lists[rows], kind="stable")]
+    ordered = lists[rows]
+    low = 0
+    while low < len(rows):
+        last = ordered[min(low + _BLOCK_ROWS, len(rows)) - 1]
+        high = int(np.searchsorted(ordered, last, side="right"))
+        for some in range(low, high, _BLOCK_ROWS):
+            part = rows[some : min(some + _BLOCK_ROWS, high)]
+            engine.add_to_lists(index, stored.gather(part), part, lists[part])
+        low = high
