@@ -38,8 +38,9 @@ def disk(tmp_path: Path) -> Iterator[tuple[Path, Mount]]:
 
 def sums(folder: Path) -> dict[str, str]:
     """What the bundle's own files hold."""
-    names = [*folder.glob("*.json"), *folder.glob("*.pt"), *folder.glob("vectors/*"), folder / "report.md"]
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in names}
+    names = [*folder.glob("*.json"), *folder.glob("*.pt"), *folder.glob("vectors/**/*"), folder / "report.md"]
+    files = [path for path in names if path.is_file()]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def leave(folder: Path, free: int) -> None:
