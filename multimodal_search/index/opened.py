@@ -45,6 +45,16 @@ class Opened:
         return centroids
 
     @cached_property
+    def by_list(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Rows in the order of their lists, where each list begins in it, and which lists these are."""
+        assert self.lists is not None
+        order = np.argsort(self.lists, kind="stable")
+        holding, firsts = np.unique(self.lists[order], return_index=True)
+        known = holding < self.main.nlist  # the last number is that of rows in no list
+        order = order[: int(np.count_nonzero(self.lists < self.main.nlist))]
+        return order, firsts[known], holding[known].astype(np.int64)
+
+    @cached_property
     def found_ever(self) -> BoolArray:
         """(rows,) which rows can be found."""
         return np.ones(self.state.rows, np.bool_) if self.gone is None else ~self.gone
