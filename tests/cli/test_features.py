@@ -70,7 +70,7 @@ def bulk(home: Path, live: dict[Modality, FeatureTable], tmp_path: Path) -> Writ
 
 def world(home: Path) -> Path:
     """The sample world of the live run."""
-    return next((home / "output" / "sample_data").glob("world-*"))
+    return Path(json.loads((home / "output" / "bundle.json").read_text())["data"]["root"])
 
 
 def train(home: Path, output: Path, *flags: str) -> int:

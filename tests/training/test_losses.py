@@ -150,6 +150,8 @@ loss.backward()
 if rank == 0:
     gradients = {name: parameter.grad for name, parameter in step.named_parameters()}
     torch.save({"loss": loss.detach(), **gradients}, f"{folder}/{world}.pt")
+del model  # its threads end before the group's: without this a process that leaves first can abort
+dist.barrier()
 dist.destroy_process_group()
 """
 
