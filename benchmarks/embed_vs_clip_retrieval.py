@@ -5,9 +5,9 @@
 
 clip-retrieval gets an environment of its own (``--peer-env``, made on first use with pip), our torch and our
 Pillow, and random weights from a file that both sides load. ``--num_prepro_workers`` is its best of 0, 1, 2
-and 4 for each case. Its clock starts when its model is loaded and warmed up; ours when the workers are up, so
-our first, slow forward pass counts and its does not. Runs alternate; medians are printed. Where other
-programs keep the machine busy, read the processor time an image (user and system, of all processes) too.
+and 4 for each case. Both clocks start when the model is loaded and has made one
+pass. Runs alternate; medians are printed. Where other programs keep the machine busy, read the processor time
+an image (user and system, of all processes) too.
 
 Cases: ``reading`` is reading, decoding and preprocessing without a model. The others are the whole job, from
 a listed folder to a finished table, beside our encoder alone on pictures that are ready in memory.

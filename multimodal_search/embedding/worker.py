@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from PIL import Image
+
 from multimodal_search import encoders
 from multimodal_search.embedding.part import Part
 from multimodal_search.embedding.pipeline import hopeless
@@ -92,8 +94,19 @@ class BuildWorker:
         configure_s3(self.s3)
         encoder, precision = self.encoder.build(place.device)
         at_least_px = encoder.decode_at_least_px if self.fast else None
+        _warm_up(encoder)
         hello = Hello(encoder.card, encoder.fingerprint, place.device, precision, at_least_px)
         return Embedder(self, encoder, hello)
+
+
+def _warm_up(encoder: FrozenEncoder) -> None:
+    """One small pass before the clock starts: the first one picks kernels and takes memory."""
+    if encoder.card.modality is not Modality.IMAGE:
+        return
+    with contextlib.suppress(
+        Exception
+    ):  # what fails here fails again with the first batch, and is told there
+        encoder.encode([encoder.preprocess(Image.new("RGB", (64, 64)))])
 
 
 class _Tag(NamedTuple):
