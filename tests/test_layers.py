@@ -31,9 +31,11 @@ LAYERS = {
     "embedding": 4,
     "metrics": 4,
     "analysis": 4,
+    "extraction": 4,
     "search": 5,
     "export": 5,
     "training": 6,
+    "serving": 6,
     "cli": 7,
 }
 
@@ -56,7 +58,16 @@ ONLY_HERE = {
     "simplejpeg": {"embedding"},
     "qdrant_client": {"index"},
     "qdrant_edge": {"index"},
-    "plotly": {"analysis"},
+    "plotly": {"analysis", "serving"},
+    "mcap": {"extraction"},
+    "mcap_ros1": {"extraction"},
+    "mcap_ros2": {"extraction"},
+    "mcap_protobuf": {"extraction"},
+    "google": {"extraction"},
+    "fastapi": {"serving"},
+    "starlette": {"serving"},
+    "uvicorn": {"serving"},
+    "prometheus_client": {"serving"},
 }
 
 FILES = sorted(PACKAGE.rglob("*.py"))

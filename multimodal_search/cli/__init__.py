@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from multimodal_search.errors import OutputError, ProjectError, SettingsError, nearest
 
 COMMANDS = {
+    "extract": "nuScenes or MCAP recordings in; scenes, pictures and signals out, ready to train on",
     "train": "driving data in, a trained and measured search bundle out",
     "embed": "images or texts in, features out: folders, path lists, S3; resumes, loses nothing",
     "evaluate": "measure a bundle on scenes it has not seen",
@@ -22,6 +23,7 @@ COMMANDS = {
     "map": "vectors as points in the plane: UMAP, a picture, a page, a file for embedding-atlas",
     "cluster": "groups of alike vectors by HDBSCAN or k-means, named from their texts",
     "cluster-sweep": "a grid of settings of clustering, in parallel; resumes; the best as a configuration",
+    "serve": "the search page and its API over a bundle",
     "sample": "write the procedural sample world: extracted, nuscenes or pairs",
 }
 

@@ -7,6 +7,7 @@ from multimodal_search.settings.analysis import (
     SweepSettings,
 )
 from multimodal_search.settings.embedding import EmbedSettings
+from multimodal_search.settings.extraction import ExtractSettings
 from multimodal_search.settings.files import dump_settings, read_config
 from multimodal_search.settings.flags import check, parse
 from multimodal_search.settings.models import (
@@ -25,6 +26,7 @@ from multimodal_search.settings.search import (
     SearchSettings,
     VectorSettings,
 )
+from multimodal_search.settings.serving import ServeSettings
 
 __all__ = [
     "ClusterSettings",
@@ -33,6 +35,7 @@ __all__ = [
     "EmbedSettings",
     "EncoderSettings",
     "EvaluateSettings",
+    "ExtractSettings",
     "IndexSettings",
     "MapSettings",
     "S3Settings",
@@ -40,6 +43,7 @@ __all__ = [
     "ScenarioSettings",
     "SearchAllSettings",
     "SearchSettings",
+    "ServeSettings",
     "Settings",
     "SweepSettings",
     "TrainSettings",

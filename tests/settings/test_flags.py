@@ -14,11 +14,13 @@ from multimodal_search.settings import (
     DuplicatesSettings,
     EmbedSettings,
     EvaluateSettings,
+    ExtractSettings,
     IndexSettings,
     MapSettings,
     SampleSettings,
     SearchAllSettings,
     SearchSettings,
+    ServeSettings,
     SweepSettings,
     TrainSettings,
     check,
@@ -40,6 +42,8 @@ ALL = {
     "cluster-sweep": SweepSettings,
     "search-all": SearchAllSettings,
     "duplicates": DuplicatesSettings,
+    "extract": ExtractSettings,
+    "serve": ServeSettings,
 }
 
 

@@ -1,0 +1,18 @@
+"""``multimodal-search serve``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from multimodal_search.cli import COMMANDS
+from multimodal_search.cli.launcher import configure_logging
+from multimodal_search.settings import ServeSettings, parse
+
+
+def main(argv: Sequence[str]) -> int:
+    """One call; what is done is in the log."""
+    settings = parse(ServeSettings, argv, prog="multimodal-search serve", summary=COMMANDS["serve"])
+    configure_logging()
+    from multimodal_search.serving.server import serve
+
+    return serve(settings)
