@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 GROUPS = "duplicates.csv"
 KEEP = "keep.txt"
 LEAKS = "leaks.csv"
-SUMMARY = "summary.json"
+SUMMARY = "duplicates_summary.json"
 
 
 def write_results(
     folder: Path, vectors: VectorSet, found: Duplicates, settings: DuplicatesSettings
 ) -> dict[str, Any]:
-    """Write all of them, ``summary.json`` last; returns what it holds.
+    """Write all of them, ``duplicates_summary.json`` last; returns what it holds.
 
     Raises:
         OutputError: the disk is full or not writable.

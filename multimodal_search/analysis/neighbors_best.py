@@ -10,6 +10,7 @@ from multimodal_search.types import FloatArray, IntArray
 
 Rows = npt.NDArray[np.int32]
 _WAITING_PER_ROW = 4
+_LEAST = np.finfo(np.float32).tiny  # equal rows under l2 have no slack: no step between scores
 
 
 class Best:
@@ -45,7 +46,7 @@ class Best:
         others = np.concatenate([held[there], others])
         scores = np.concatenate([self.scores[touched].ravel()[there], scores])
         # stable: equal scores stay in the order of their rows, in which they came
-        order = np.argsort(_key(rows, scores / self._slack[rows]), kind="stable")
+        order = np.argsort(_key(rows, scores / np.maximum(self._slack[rows], _LEAST)), kind="stable")
         rows, others, scores = rows[order], others[order], scores[order]
         starts = np.searchsorted(rows, touched)
         place = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))

@@ -96,9 +96,9 @@ def write_bundle(contents: BundleContents, output_dir: Path | str) -> Path:
 def _write_files(contents: BundleContents, folder: Path, kept: Path) -> None:
     items = contents.features.items
     vectors = project_moments(contents.features, lambda m, rows: contents.projectors[m].project(rows))
-    save_projectors(folder, contents.projectors)
+    heads = save_projectors(folder, contents.projectors)
     write_vector_db(folder / DATABASE_FILE, items, vectors)
-    write_vectors(folder / VECTORS_FOLDER, items, vectors, contents.info)
+    write_vectors(folder / VECTORS_FOLDER, items, vectors, contents.info, heads)
     pictures = list(_pictures(folder, contents, vectors))
     if _keeps_curves(contents) and (kept / TRAINING_FILE).exists():
         pictures.append(TRAINING_FILE)

@@ -26,7 +26,11 @@ Block = tuple[Sequence[str], FloatArray, Mapping[str, Sequence[Any]]]
 
 
 def write_vectors(
-    folder: Path, items: Sequence[Item], vectors: Mapping[Modality, MomentVectors], info: BundleInfo
+    folder: Path,
+    items: Sequence[Item],
+    vectors: Mapping[Modality, MomentVectors],
+    info: BundleInfo,
+    heads: Sequence[Path] = (),
 ) -> int:
     """Write one row a modality a moment: all of one modality, in the order of items, then of the next.
 
@@ -34,6 +38,9 @@ def write_vectors(
     ``image_path``, ``series_path``, ``location``, ``timestamp_us`` and ``metadata`` (JSON). ``index.faiss``
     is one index of all rows, numbered as they are: a search among one modality's rows names those, which lie
     together and cost no more than they do alone.
+
+    Args:
+        heads: the files of the heads that made the vectors; other heads give another fingerprint.
 
     Returns:
         How many rows were written.
@@ -46,7 +53,7 @@ def write_vectors(
     shutil.rmtree(file_folder(folder / INDEX_FILE), ignore_errors=True)
     table = write_table(
         folder,
-        TableInfo(fingerprint=_fingerprint(info), dim=dim, source=dict(info.data)),
+        TableInfo(fingerprint=_fingerprint(info, heads), dim=dim, source=dict(info.data)),
         _blocks(items, vectors),
     )
     if len(table) and find_spec("faiss") is not None:
@@ -54,9 +61,10 @@ def write_vectors(
     return len(table)
 
 
-def _fingerprint(info: BundleInfo) -> str:
-    """Of all encoders together: the common space has no single one."""
+def _fingerprint(info: BundleInfo, heads: Sequence[Path]) -> str:
+    """Of all encoders and heads together: the common space has no single one."""
     each = {modality.value: one.fingerprint for modality, one in info.encoders.items()}
+    each |= {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in heads}
     return hashlib.sha256(json.dumps(each, sort_keys=True).encode()).hexdigest()
 
 

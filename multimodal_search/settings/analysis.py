@@ -71,7 +71,7 @@ class SweepSettings(ClusteringSettings):
 class DuplicatesSettings(VectorSettings):
     """Near-duplicates, by embedding and by perceptual hash."""
 
-    out: Folder = Field(description="folder for duplicates.csv, keep.txt and summary.json")
+    out: Folder = Field(description="folder for duplicates.csv, keep.txt and the rest")
     threshold: float = Field(0.98, gt=0, le=1, description="cosine from which two rows count as the same")
     hash_distance: int = Field(4, ge=0, le=16, description="bits in which perceptual hashes may differ")
     split_column: str | None = Field(None, description="column whose values are splits: leaks are flagged")

@@ -106,7 +106,7 @@ def open_vectors(
             ``embedding`` of equally long lists, or a ``.npy`` file of shape (rows, dim).
         ids: with ``.npy``: a file with one id a line (default: ``<name>.ids.txt`` beside it, then
             ``ids.txt``, then row numbers).
-        modality: of a bundle: only rows of this ``type`` (``image``, ``text``, ``timeseries``).
+        modality: only rows of this ``type`` (``image``, ``text``, ``timeseries``), where they tell theirs.
 
     Raises:
         DataError: nothing is there, or it is no set of vectors; ids that do not fit.
@@ -114,11 +114,11 @@ def open_vectors(
     """
     path = Path(location).expanduser()
     if is_s3(location):
-        return _from_table(open_table(location), str(location))
+        return _of_modality(_from_table(open_table(location), str(location)), modality)
     if path.suffix == ".npy":
-        return _from_npy(path, None if ids is None else Path(ids))
+        return _of_modality(_from_npy(path, None if ids is None else Path(ids)), modality)
     if path.suffix in (".parquet", ".pq"):
-        return _from_parquet(path)
+        return _of_modality(_from_parquet(path), modality)
     if (path / BUNDLE_VECTORS / MANIFEST).is_file():
         return _of_modality(_from_table(open_table(path / BUNDLE_VECTORS, verify=False), str(path)), modality)
     if (path / MANIFEST).is_file():
@@ -154,7 +154,7 @@ def _from_table(table: FeatureTable, location: str) -> VectorSet:
 
 
 def _of_modality(found: VectorSet, modality: str | None) -> VectorSet:
-    if modality is None:
+    if modality is None or (found.card is not None and found.card.modality.value == modality):
         return found
     if found.columns is None or "type" not in found.columns.column_names:
         raise DataError(

@@ -58,7 +58,7 @@ def test_groups_keep_list_leaks_and_summary(table: Path, capsys: pytest.CaptureF
         (IDS[1], "test", IDS[2], "train"),
         (IDS[3], "test", IDS[5], "train"),
     ]
-    summary = json.loads((out / "summary.json").read_text())
+    summary = json.loads((out / "duplicates_summary.json").read_text())
     assert summary["n_total"] == 6
     assert (summary["n_groups"], summary["n_duplicates"], summary["n_keep"]) == (2, 3, 3)
     assert (summary["n_unusable"], summary["n_leaks"], summary["exact"]) == (1, 3, True)

@@ -196,6 +196,18 @@ def test_two_writings_give_the_same_bytes(features, contents, history, tmp_path)
     assert [p for p in different if not p.endswith(".lock")] == []
 
 
+def test_other_heads_give_another_fingerprint(features, contents, tmp_path):
+    """An index of the vectors of other heads is of another space, though the encoders are the same."""
+    found = []
+    for change in (0.0, 0.5):
+        made = contents(features())
+        with torch.no_grad():
+            made.projectors[Modality.IMAGE].linear.weight += change
+        write_bundle(made, tmp_path / str(change))
+        found.append(open_table(tmp_path / str(change) / "vectors").info.fingerprint)
+    assert found[0] != found[1]
+
+
 @pytest.mark.parametrize("scenes", [1, 2, 3, 5])
 def test_a_handful_of_scenes_makes_a_bundle(features, contents, tmp_path, scenes):
     write_bundle(contents(features(scenes=scenes)), tmp_path)

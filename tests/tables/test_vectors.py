@@ -49,8 +49,14 @@ def test_every_place_gives_the_same_vectors(home: Path, name: str) -> None:
     assert np.array_equal(some.array(), VECTORS[[3, 1]])
 
 
-def test_a_modality_can_be_chosen(home: Path) -> None:
-    assert list(open_vectors(home / "bundle", modality="text").ids) == [IDS[1], IDS[3]]
+@pytest.mark.parametrize("name", ["bundle", "table", "file.parquet"])
+def test_a_modality_can_be_chosen(home: Path, name: str) -> None:
+    assert list(open_vectors(home / name, modality="text").ids) == [IDS[1], IDS[3]]
+
+
+def test_a_modality_that_nothing_tells_is_refused(home: Path) -> None:
+    with pytest.raises(DataError, match="do not say of which modality"):
+        open_vectors(home / "file.npy", modality="text")
 
 
 def test_unusable_rows_are_told_apart(tmp_path: Path) -> None:
