@@ -22,10 +22,16 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 class FolderLock:
-    """The right to write into a folder that exists."""
+    """The right to write into a folder that exists.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: the folder.
+        kind: what it is, for the message.
+    """
+
+    def __init__(self, folder: Path, kind: str = "feature table") -> None:
         self._folder = folder
+        self._kind = kind
         self._path = folder / _NAME
         self._lock = FileLock(self._path)
 
@@ -50,7 +56,7 @@ class FolderLock:
                 waited += turn
                 if wait_seconds is not None and waited >= wait_seconds:
                     raise OutputError(
-                        f"Another run writes to this feature table ({self._holder()}).",
+                        f"Another run writes to this {self._kind} ({self._holder()}).",
                         where=self._folder,
                         remedy="wait for it to end, or stop it; what it wrote is used by the next run",
                     ) from None
