@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from multimodal_search.cli import COMMANDS
 from multimodal_search.cli.launcher import configure_logging
+from multimodal_search.errors import require
 from multimodal_search.settings import ServeSettings, parse
 
 
@@ -13,6 +14,8 @@ def main(argv: Sequence[str]) -> int:
     """One call; what is done is in the log."""
     settings = parse(ServeSettings, argv, prog="multimodal-search serve", summary=COMMANDS["serve"])
     configure_logging()
+    for module in ("fastapi", "uvicorn", "multipart", "prometheus_client"):
+        require(module, extra="serve")
     from multimodal_search.serving.server import serve
 
     return serve(settings)

@@ -55,14 +55,20 @@ def write_hits(path: Path, hits: Sequence[Hit]) -> Path:
     """
     check_format(path)
     with write_atomically(path) as file:
-        if path.suffix == ".json":
-            rows = [{"rank": rank, **hit.to_json()} for rank, hit in enumerate(hits, start=1)]
-            file.write((json.dumps(rows, ensure_ascii=False, indent=1) + "\n").encode())
-        elif path.suffix == ".parquet":
-            pq.write_table(pa.Table.from_pylist(_rows(hits), schema=_SCHEMA), file)
-        else:
-            file.write(_csv(_rows(hits)).encode())
+        file.write(hits_as(path.suffix, hits))
     return path
+
+
+def hits_as(suffix: str, hits: Sequence[Hit]) -> bytes:
+    """The content of such a file; ``suffix`` is one of ``FORMATS``."""
+    if suffix == ".json":
+        rows = [{"rank": rank, **hit.to_json()} for rank, hit in enumerate(hits, start=1)]
+        return (json.dumps(rows, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "backslashreplace")
+    if suffix == ".parquet":
+        sink = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(_rows(hits), schema=_SCHEMA), sink)
+        return sink.getvalue()
+    return _csv(_rows(hits)).encode("utf-8", "backslashreplace")
 
 
 def _rows(hits: Sequence[Hit]) -> list[dict[str, Any]]:

@@ -138,6 +138,24 @@ class Rows:
             found = diverse(candidates, prepared(best, "cosine"), wanted.k, wanted.spread)
         return [self._hit(one, metric) for one in found]
 
+    def hit(self, one: str) -> Hit:
+        """A moment as it is known, without a query: its score is 1.
+
+        Raises:
+            DataError: an unknown id.
+        """
+        row = int(self.locate(one)[0])
+        return self._hit(Moment(row, 1.0, np.array([row], dtype=np.int64), None), "cosine")
+
+    def scene(self, one: str) -> list[str]:
+        """Ids of the moments of a moment's scene, in order of time; itself among them.
+
+        Raises:
+            DataError: an unknown id.
+        """
+        rows = self.timeline.scene_rows(int(self.locate(one)[0]))
+        return list(dict.fromkeys(self.ids[row] for row in rows.tolist()))
+
     def _moments(
         self, query: FloatArray, metric: Metric, allowed: BoolArray | None, count: int, wanted: Wanted
     ) -> list[Moment]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -41,6 +41,8 @@ class Searcher:
         folder: the bundle.
         info: what ``bundle.json`` says.
         root: what image paths are relative to.
+        columns: what is known of each vector: its moment, its type, and the moment's own metadata.
+        common: the space in which words, pictures and signals meet.
     """
 
     def __init__(
@@ -56,9 +58,9 @@ class Searcher:
         self.info = info
         self._table = table
         self._engine = engine
-        self._space = CommonSpace(folder, info, projectors, device)
-        self._columns = table.columns()
-        kinds = np.asarray(self._columns["type"].to_pylist(), dtype=np.str_)
+        self.common = CommonSpace(folder, info, projectors, device)
+        self.columns = table.columns()
+        kinds = np.asarray(self.columns["type"].to_pylist(), dtype=np.str_)
         self._of: dict[Modality, IntArray] = {
             modality: rows for modality in Modality if len(rows := np.flatnonzero(kinds == modality.value))
         }
@@ -90,7 +92,7 @@ class Searcher:
 
     def __len__(self) -> int:
         """How many items can be found."""
-        return len(set(self._columns["moment_id"].to_pylist()))
+        return len(set(self.columns["moment_id"].to_pylist()))
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
@@ -100,14 +102,14 @@ class Searcher:
     @property
     def dim(self) -> int:
         """Length of the vectors in the common space."""
-        return self._space.dim
+        return self.common.dim
 
     @cached_property
     def root(self) -> Path:
         """The data's root at training; where that is gone, the copy that the bundle itself brings, if any."""
         known = Path(str(self.info.data.get("root", "")))
         own = self.folder / "sample_data"
-        return own if not known.is_dir() and own.is_dir() else known
+        return next((one for one in (known, own / known.name, own) if one.is_dir()), known)
 
     def image_file(self, hit: Hit) -> Path | str | None:
         """Where a hit's picture is: a path, an ``s3://`` address, or None."""
@@ -201,24 +203,28 @@ class Searcher:
         asked: Mapping[PartKind, Any],
         weights: Weights | None = None,
         against: Modality | str | None = None,
+        *,
+        vector_of: Callable[[Part], FloatArray] | None = None,
     ) -> tuple[FloatArray, Modality]:
         """((dim,) of length one, what it is compared with): a query as ``search`` understands it.
 
         Args:
             asked: kind of part -> what ``search`` takes under that name.
+            vector_of: words, a picture or a signal -> (dim,), in place of ``space.vector``: a server encodes
+                those of several queries at once.
 
         Raises:
             SettingsError, DataError, EncoderError: as ``search``.
         """
         parts = parts_of(asked, weights)
         target = self._target({part.kind for part in parts}, against)
-        vectors = [self._part_vector(part, target) for part in parts]
+        vectors = [self._part_vector(part, target, vector_of or self.common.vector) for part in parts]
         return combined(vectors, parts, unit=True), target
 
     @property
     def space(self) -> str:
         """Hex digest of the common space: encoders and heads. Vectors of another one cannot be compared."""
-        return self._space.digest
+        return self.common.digest
 
     def rows(self, against: Modality | str) -> Rows:
         """The moments' vectors of one kind.
@@ -229,7 +235,7 @@ class Searcher:
         modality = self._target(set(), against)
         if modality not in self._opened:
             rows = self._of[modality]
-            columns = self._columns.take(pa.array(rows))
+            columns = self.columns.take(pa.array(rows))
             self._opened[modality] = Rows(
                 columns["moment_id"].to_pylist(),
                 self.dim,
@@ -273,15 +279,20 @@ class Searcher:
             return Modality.TIMESERIES
         return min(present, key=_PREFERRED.index)
 
-    def _part_vector(self, part: Part, target: Modality) -> FloatArray:
+    def _part_vector(
+        self, part: Part, target: Modality, vector_of: Callable[[Part], FloatArray]
+    ) -> FloatArray:
         if part.kind == "vector":
             return plain_vector(part.value, self.dim)
         if part.kind == "id":
             return self._known(str(part.value), target)
-        return self._space.vector(part)
+        return vector_of(part)
 
     def _known(self, one: str, target: Modality) -> FloatArray:
+        return self.having(one, target).vectors([one]).reshape(-1)
+
+    def having(self, one: str, against: Modality | str | None = None) -> Rows:
+        """Rows that have this moment: of the kind that is compared, if it has such; of none, if it is unknown."""
+        target = self._target(set(), against)
         kinds = [modality for modality in (target, *_PREFERRED) if modality in self._of]
-        having = (modality for modality in kinds if self.rows(modality).has(one))
-        # without any, the first one says which ids are near
-        return self.rows(next(having, target)).vectors([one]).reshape(-1)
+        return self.rows(next((kind for kind in kinds if self.rows(kind).has(one)), target))

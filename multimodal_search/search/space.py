@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from multimodal_search import encoders
 from multimodal_search.encoders.base import FrozenEncoder
@@ -32,6 +34,7 @@ class CommonSpace:
         self._projectors = projectors
         self._device = device
         self._encoders: dict[Modality, FrozenEncoder] = {}
+        self._loading = threading.Lock()
         self.dim = next(iter(info.heads.values())).out_dim
 
     @cached_property
@@ -53,6 +56,15 @@ class CommonSpace:
             DataError: the part cannot be used.
             EncoderError: the encoder cannot be loaded, or is not the one that made the bundle.
         """
+        modality, ready = self.ready(part)
+        return self.vectors(modality, [ready]).reshape(-1)
+
+    def ready(self, part: Part) -> tuple[Modality, Any]:
+        """A part read and preprocessed, for ``vectors``; thread-safe.
+
+        Raises:
+            SettingsError, DataError, EncoderError: as ``vector``.
+        """
         modality = Modality.TIMESERIES if part.kind == "series" else Modality(part.kind)
         if modality not in self._info.encoders:
             raise SettingsError(
@@ -66,12 +78,17 @@ class CommonSpace:
             ready = encoder.preprocess(raw)
         except SkipInput as skip:
             raise DataError(f"The query {part.kind} cannot be used: {skip.reason}.") from skip
-        return self._projectors[modality].project(encoder.embed([ready])).reshape(-1)
+        return modality, ready
+
+    def vectors(self, modality: Modality, ready: Sequence[Any]) -> FloatArray:
+        """(n, dim) of length one: what ``ready`` gave, several at once."""
+        return self._projectors[modality].project(self._encoder(modality).embed(ready))
 
     def _encoder(self, modality: Modality) -> FrozenEncoder:
-        if modality not in self._encoders:
-            known = self._info.encoders[modality]
-            encoder = encoders.build_from_card(known.card, self._device)
-            encoders.verify(encoder, known.fingerprint, self._folder)
-            self._encoders[modality] = encoder
-        return self._encoders[modality]
+        with self._loading:  # once, whoever asks first
+            if modality not in self._encoders:
+                known = self._info.encoders[modality]
+                encoder = encoders.build_from_card(known.card, self._device)
+                encoders.verify(encoder, known.fingerprint, self._folder)
+                self._encoders[modality] = encoder
+            return self._encoders[modality]
