@@ -63,7 +63,8 @@ def _behind(one: Manoeuvre, ahead: Sequence[tuple[float, str]]) -> str:
     names = [name for seconds, name in ahead if one.start_seconds - 0.6 <= seconds <= one.end_seconds + 0.6]
     if not names:
         return ""
-    name = _NAMES.get(max(sorted(set(names)), key=names.count), max(sorted(set(names)), key=names.count))
+    most = max(sorted(set(names)), key=names.count)
+    name = _NAMES.get(most, most.replace("_", " "))
     article = "an" if name[0] in "aeiou" else "a"
     return f" for {article} {name}" if name == "pedestrian" else f" behind {article} {name}"
 

@@ -153,8 +153,8 @@ def _turns(times: FloatArray, speed: FloatArray, yaw_rate: FloatArray, step: flo
         turned = float(heading[last] - heading[max(first - 1, 0)])
         if abs(turned) < _TURN_RAD:
             continue
-        side = "turn_left" if turned > 0 else "turn_right"
-        name = "u_turn" if abs(turned) >= _U_TURN_RAD else side
+        name = "turn_left" if turned > 0 else "turn_right"
+        name = "u_turn" if abs(turned) >= _U_TURN_RAD else name
         mean = float(np.abs(speed[first : last + 1]).mean())
         found.append(Manoeuvre(name, float(times[first]), float(times[last]), mean))
     return found

@@ -183,7 +183,7 @@ class NuScenesSource:
                     "log": log["logfile"],
                     "vehicle": log.get("vehicle"),
                     "date_captured": log.get("date_captured"),
-                    "local_hour": _local_hour(timestamp_us, log["logfile"]),
+                    "local_hour": local_hour(timestamp_us, log["logfile"]),
                 }
             ),
         )
@@ -228,7 +228,8 @@ def _scene_item(keyframes: Sequence[Item]) -> Item:
     return replace(keyframes[best], id=keyframes[best].scene_id)
 
 
-def _local_hour(timestamp_us: int, logfile: str) -> int | None:
+def local_hour(timestamp_us: int, logfile: str) -> int | None:
+    """0 to 23 where the car drove, by the zone at the end of its log's name; None where it has none."""
     zone = _ZONE.search(logfile)
     if zone is None:
         return None
