@@ -106,7 +106,10 @@ def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> N
     if not field.is_required() and field.default not in (None, []) and _plain(field) is not bool:
         text += f" [{_shown(field.default)}]"
     if _plain(field) is bool:
-        parser.add_argument(flag, nargs="?", const=True, type=_boolean, metavar="BOOL", dest=name, help=text)
+        names = (flag, *_other_names(field))
+        parser.add_argument(
+            *names, nargs="?", const=True, type=_boolean, metavar="BOOL", dest=name, help=text
+        )
         # hidden: job launchers and people write it, the help need not double
         parser.add_argument(f"--no-{flag[2:]}", action="store_false", dest=name, help=argparse.SUPPRESS)
     elif _is_repeated(field):

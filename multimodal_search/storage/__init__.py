@@ -21,6 +21,7 @@ from multimodal_search.storage.s3 import (
     upload_folder,
 )
 from multimodal_search.storage.s3_client import configure_s3, current_s3
+from multimodal_search.storage.s3_file import open_object
 from multimodal_search.storage.store import Store
 from multimodal_search.storage.stores import LocalStore, S3Store, open_store
 
@@ -40,6 +41,7 @@ __all__ = [
     "fsync_folder",
     "is_s3",
     "list_objects",
+    "open_object",
     "open_store",
     "output_error",
     "parse_s3",

@@ -1,10 +1,10 @@
-"""A small nuScenes tree for tests of extraction; every key of its rows is the release's own."""
+"""A small nuScenes tree, with every key of the release's rows, and recordings made by hand."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +101,59 @@ def write_can(root: Path, scene: str, kind: str, messages: Any) -> None:
     """A file of the CAN bus expansion."""
     (root / "can_bus").mkdir(exist_ok=True)
     (root / "can_bus" / f"{scene}_{kind}.json").write_text(json.dumps(messages))
+
+
+# (topic, nanoseconds, message); a message of bytes goes in as it is
+Messages = Iterable[tuple[str, int, Any]]
+
+
+@pytest.fixture
+def write_mcap(tmp_path: Path) -> Callable[..., Path]:
+    """Writes JSON messages as an MCAP; further arguments are those of ``mcap.writer.Writer``."""
+    writing = pytest.importorskip("mcap.writer")
+
+    def write(
+        messages: Messages,
+        name: str = "drive.mcap",
+        *,
+        metadata: Iterable[tuple[str, Mapping[str, str]]] = (),
+        types: Mapping[str, str] | None = None,
+        encoding: str = "json",
+        schema: bool = True,
+        **options: Any,
+    ) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            writer = writing.Writer(file, **options)
+            writer.start()
+            channels: dict[str, int] = {}
+            for topic, time_ns, message in messages:
+                if topic not in channels:
+                    kind = (types or {}).get(topic, "Any")
+                    schema_id = writer.register_schema(kind, "jsonschema", b"{}") if schema else 0
+                    channels[topic] = writer.register_channel(topic, encoding, schema_id)
+                data = message if isinstance(message, bytes) else json.dumps(message).encode()
+                writer.add_message(channels[topic], time_ns, data, time_ns)
+            for record_name, content in metadata:
+                writer.add_metadata(record_name, dict(content))
+            writer.finish()
+        return path
+
+    return write
+
+
+def speeds(
+    seconds: float = 20.0, rate_hz: float = 10.0, start_ns: int = 10**18, topic: str = "/speed"
+) -> list[tuple[str, int, Any]]:
+    """A ramp: the speed is the time."""
+    step = round(1e9 / rate_hz)
+    return [
+        (topic, start_ns + index * step, {"speed_mps": index / rate_hz})
+        for index in range(round(seconds * rate_hz))
+    ]
+
+
+@pytest.fixture(name="speeds")
+def _speeds() -> Callable[..., list[tuple[str, int, Any]]]:
+    return speeds

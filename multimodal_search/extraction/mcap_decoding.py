@@ -1,0 +1,84 @@
+"""Messages in JSON, Protobuf, ROS 1 and ROS 2 (CDR): bytes -> objects whose fields have names."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+from multimodal_search.errors import MissingDependencyError, SkipInput, require
+from multimodal_search.extraction.mcap_survey import ChannelInfo
+
+Decode = Callable[[bytes], Any]
+
+# Message encoding -> the library's module, and the encodings of schemas that it reads.
+_BY_LIBRARY = {
+    "protobuf": ("mcap_protobuf.decoder", ("protobuf",)),
+    "ros1": ("mcap_ros1.decoder", ("ros1msg",)),
+    "cdr": ("mcap_ros2.decoder", ("ros2msg",)),
+}
+ENCODINGS = ("json", *_BY_LIBRARY)
+
+
+class Decoders:
+    """The decoders of one recording's channels, made when they are first asked for."""
+
+    def __init__(self) -> None:
+        self._factories: dict[str, Any] = {}
+        self._made: dict[int, Decode | SkipInput] = {}
+
+    def decode(self, info: ChannelInfo, data: bytes) -> Any:
+        """A message as a mapping (JSON) or an object with attributes.
+
+        Raises:
+            SkipInput: the channel cannot be decoded, or this message does not.
+            MissingDependencyError: the extra is not installed.
+        """
+        decoder = self._made.get(info.id)
+        if decoder is None:
+            decoder = self._made[info.id] = self._make(info)
+        if isinstance(decoder, SkipInput):
+            raise SkipInput(decoder.reason)
+        try:
+            return decoder(data)
+        except Exception as error:  # the libraries raise whatever the bytes provoke
+            raise SkipInput(f"does not decode ({_short(error)})") from error
+
+    def why_not(self, info: ChannelInfo) -> str | None:
+        """Why a channel cannot be decoded; None where it can."""
+        try:
+            if info.id not in self._made:
+                self._made[info.id] = self._make(info)
+            made = self._made[info.id]
+        except MissingDependencyError:
+            return "needs the extra: pip install 'multimodal-search[mcap]'"
+        return made.reason if isinstance(made, SkipInput) else None
+
+    def _make(self, info: ChannelInfo) -> Decode | SkipInput:
+        if info.encoding == "json":
+            return json.loads
+        if info.encoding not in _BY_LIBRARY:
+            said = f"encoding {info.encoding!r} is not known" if info.encoding else "no encoding is named"
+            return SkipInput(f"{said}; {', '.join(ENCODINGS)} are (extra 'mcap')")
+        module, schema_encodings = _BY_LIBRARY[info.encoding]
+        if info.schema is None or not info.schema.data:
+            return SkipInput(f"no schema, without which {info.encoding} has no fields")
+        if info.schema.encoding not in schema_encodings:
+            return SkipInput(
+                f"schema in {info.schema.encoding!r}; for {info.encoding} {schema_encodings[0]} is read"
+            )
+        if info.encoding not in self._factories:
+            self._factories[info.encoding] = require(module, extra="mcap").DecoderFactory()
+        try:
+            with contextlib.redirect_stderr(io.StringIO()):  # the parser of ROS 2 prints what it raises
+                decoder: Decode = self._factories[info.encoding].decoder_for(info.encoding, info.schema)
+        except Exception as error:
+            return SkipInput(f"schema {info.schema.name!r} cannot be understood ({_short(error)})")
+        return decoder
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 100 else f"{text[:97]}..."
