@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -95,6 +96,12 @@ def parameters(kind: str, knobs: Mapping[str, int], selector: Any = None) -> Any
     return library.SearchParametersIVF(nprobe=knobs["nprobe"], **extra)
 
 
+@lru_cache
+def _usual(kind: str, knobs: tuple[tuple[str, int], ...]) -> Any:
+    """Among all rows; made once, since making it takes a tenth of a search."""
+    return parameters(kind, dict(knobs))
+
+
 def search(opened: Opened, queries: FloatArray, k: int, selector: Any, share: float = 1.0) -> Pair:
     """(n, k) likeness and rows of the main index, best first.
 
@@ -106,7 +113,11 @@ def search(opened: Opened, queries: FloatArray, k: int, selector: Any, share: fl
     knobs = dict(state.knobs)
     if state.kind == "hnsw":
         knobs["ef"] = int(min(max(knobs["ef"], 2 * k) / share, 10_000))
-    asked = parameters(state.kind, knobs, selector)
+    asked = (
+        _usual(state.kind, tuple(knobs.items()))
+        if selector is None
+        else parameters(state.kind, knobs, selector)
+    )
     if state.kind in LOSSY:
         return reranked(
             opened,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Literal
 
 import numpy as np
@@ -41,10 +42,11 @@ def prepared_queries(queries: FloatArray, dim: int, metric: Metric) -> FloatArra
         )
     # one sum instead of a test of each number: NaN and infinity come through it
     squares = np.einsum("ij,ij->i", queries, queries)
-    if np.isfinite(squares).all() and (metric != "cosine" or squares.min(initial=1.0) > 1e-12):
-        if metric == "cosine":
-            queries = np.divide(queries, np.sqrt(squares)[:, None], dtype=np.float32)
-        return queries
+    lowest, total = (
+        (squares[0], squares[0]) if len(squares) == 1 else (squares.min(initial=1.0), squares.sum())
+    )
+    if isfinite(total) and (metric != "cosine" or lowest > 1e-12):
+        return queries / np.sqrt(squares)[:, None] if metric == "cosine" else queries
     if not np.isfinite(queries).all():
         raise DataError("A query holds NaN or infinity.", remedy="leave such queries out")
     if metric == "cosine" and not queries.any(axis=1).all():

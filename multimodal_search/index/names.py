@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -45,6 +47,16 @@ def write_table(path: Path, table: pa.Table) -> None:
         writer.write_table(table, max_chunksize=_BATCH_ROWS)
 
 
+def _bytes_of(chunk: pa.Array) -> tuple[npt.NDArray[Any], memoryview]:
+    """Where each string ends, and their bytes: a few ids are read ten times sooner than through scalars."""
+    width = np.int64 if pa.types.is_large_string(chunk.type) else np.int32
+    _, ends, content = chunk.buffers()
+    if ends is None:
+        return np.zeros(1, width), memoryview(b"")
+    whole = np.frombuffer(ends, width)[chunk.offset : chunk.offset + len(chunk) + 1]
+    return whole, memoryview(content if content is not None else b"")
+
+
 class Names:
     """Ids and metadata of all segments, in row order."""
 
@@ -60,8 +72,8 @@ class Names:
                 remedy="restore the index from its backup, or build it again",
             ) from error
         self.table = pa.concat_tables(tables, promote_options="permissive")
-        self._chunks = [(chunk, chunk.offset) for chunk in self.table["id"].chunks]
-        self._starts = np.cumsum([0, *(len(chunk) for chunk, _ in self._chunks)], dtype=np.int64)
+        self._chunks = [_bytes_of(chunk) for chunk in self.table["id"].chunks]
+        self._starts = np.cumsum([0, *(len(ends) - 1 for ends, _ in self._chunks)], dtype=np.int64)
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -73,10 +85,15 @@ class Names:
             found: list[str | None] = self.table["id"].take(wanted).to_pylist()
             return found
         places = np.searchsorted(self._starts, rows, side="right") - 1
-        return [
-            None if row < 0 else self._chunks[place][0][row - int(self._starts[place])].as_py()
-            for row, place in zip(rows.tolist(), places.tolist(), strict=True)
-        ]
+        names: list[str | None] = []
+        for row, place in zip(rows.tolist(), places.tolist(), strict=True):
+            if row < 0:
+                names.append(None)
+                continue
+            ends, content = self._chunks[place]
+            row -= self._starts[place]
+            names.append(str(content[ends[row] : ends[row + 1]], "utf-8"))
+        return names
 
     def rows_of(self, ids: Sequence[str], gone: BoolArray | None) -> IntArray:
         """(n,) the row of each id that is not gone, -1 where there is none."""
