@@ -11,7 +11,7 @@ _MOST = 4  # manoeuvres, and kinds of objects
 _PHRASES = {
     "u_turn": "U-turn at {kmh} km/h",
     "hard_braking": "brakes hard",
-    "stop_and_go": "stop and go at up to {kmh} km/h",
+    "stop_and_go": "stop and go at {kmh} km/h",
     "turn_left": "turns left at {kmh} km/h",
     "turn_right": "turns right at {kmh} km/h",
     "lane_change_left": "changes lanes to the left at {kmh} km/h",

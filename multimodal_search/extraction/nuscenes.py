@@ -17,7 +17,7 @@ from multimodal_search.extraction.nuscenes_facts import Facts, facts, metadata, 
 from multimodal_search.extraction.nuscenes_pictures import Pictures
 from multimodal_search.extraction.nuscenes_release import Release
 from multimodal_search.extraction.nuscenes_scene import ReleaseScene
-from multimodal_search.extraction.writing import IMAGES_FOLDER, Channel, ExtractedWriter
+from multimodal_search.extraction.writing import FAILURES_FILE, IMAGES_FOLDER, Channel, ExtractedWriter
 from multimodal_search.settings.extraction import ExtractSettings
 from multimodal_search.sources.nuscenes_can import CHANNELS, CanBus
 from multimodal_search.sources.nuscenes_devkit import versions
@@ -81,6 +81,13 @@ class _Extraction:
                 writer.finish(channels, settings.rate_hz)  # what there is can be used
                 raise
             writer.finish(channels, settings.rate_hz)
+            if not writer.finished:
+                first = writer.failures[0].reason if writer.failures else "the release has no keyframe"
+                raise DataError(
+                    f"No scene could be used; the first: {first}.",
+                    where=folder / FAILURES_FILE,
+                    remedy="unpack samples/ (pictures) or can_bus/ beside the version folder",
+                )
             place = {scene.name: index for index, scene in enumerate(self._release.scenes)}
             there = sorted(place[name] for name in writer.finished if name in place)
             report = coverage(self._facts, there, diverse=settings.diverse)

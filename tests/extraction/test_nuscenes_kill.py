@@ -1,0 +1,104 @@
+"""An extraction that is killed or interrupted goes on, and ends as one that was not."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from multimodal_search.cli import main
+from multimodal_search.sources.extracted import ExtractedSource
+
+from .conftest import release
+
+SCENES = 40
+
+
+def start(root: Path, out: Path) -> subprocess.Popen[str]:
+    """The command, slowed down so that it is stopped in the midst of its work."""
+    slow = (
+        "import sys, time; from multimodal_search.extraction.writing import ExtractedWriter as W; "
+        "add = W.add_image; W.add_image = lambda *a: (time.sleep(0.05), add(*a))[1]; "
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from multimodal_search.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", slow, "extract", "--dataroot", str(root), "--output-dir", str(out)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_scenes(out: Path, count: int) -> None:
+    journal = out / ".extraction.jsonl"
+    for _ in range(1200):
+        if journal.is_file() and journal.read_bytes().count(b'"record"') >= count:
+            return
+        time.sleep(0.02)
+    raise AssertionError("no scene was written")
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(out).as_posix(): path.read_bytes()
+        for path in out.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+@pytest.fixture
+def root(write_release: Callable[..., Path]) -> Path:
+    content = release(scenes=SCENES, keyframes=4)
+    root = write_release(content)
+    for scene in (0, 5, 39):
+        for path in (root / "samples" / "CAM_FRONT").glob(f"{scene}-*"):
+            path.unlink()
+    return root
+
+
+def test_a_killed_extraction_ends_as_an_uninterrupted_one(root: Path, tmp_path: Path) -> None:
+    out, whole = tmp_path / "killed", tmp_path / "whole"
+    for count in (1, 8, 15):
+        process = start(root, out)
+        wait_for_scenes(out, count)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL, "it had not ended by itself"
+        process.communicate()
+        assert not (out / "scenes_metadata.json").exists()
+    written = (out / "images").rglob("*.jpg")
+    stamps = {path: path.stat().st_mtime_ns for path in written}
+    assert main(["extract", "--dataroot", str(root), "--output-dir", str(out)]) == 0
+    assert main(["extract", "--dataroot", str(root), "--output-dir", str(whole)]) == 0
+    assert contents(out) == contents(whole)
+    assert len(ExtractedSource(out).items()) == SCENES
+    kept = sum(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+    assert kept >= len(stamps) - 3, "what was finished is not done again"
+
+
+def test_after_ctrl_c_there_is_a_folder_that_can_be_used(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    process = start(root, out)
+    wait_for_scenes(out, 5)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "run again goes on" in said
+    records = json.loads((out / "scenes_metadata.json").read_text())
+    assert 5 <= len(records) < SCENES
+    assert len(ExtractedSource(out).items()) == len(records)
+    assert main(["extract", "--dataroot", str(root), "--output-dir", str(out)]) == 0
+    assert len(ExtractedSource(out).items()) == SCENES
+
+
+def test_two_at_once_are_told_apart(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    process = start(root, tmp_path / "out")
+    try:
+        wait_for_scenes(tmp_path / "out", 1)
+        assert main(["extract", "--dataroot", str(root), "--output-dir", str(tmp_path / "out")]) == 2
+        assert "Another run writes to this folder" in capsys.readouterr().err
+    finally:
+        process.kill()
+        process.communicate()
