@@ -143,16 +143,17 @@ class Index:
             DataError: a query of another length, or NaN, or zeros with the cosine.
             SettingsError: ``k`` under 1, or ``allowed`` that does not fit.
         """
-        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
             raise SettingsError(f"k must be a whole number of at least 1, not {k!r}.")
         opened = self._opened
         ready = prepared_queries(queries, opened.state.dim, opened.state.metric)
         likenesses, rows = searching.search(opened, ready, int(k), allowed)
         found = scores(likenesses, opened.state.metric)
         if np.ndim(queries) == 1:
-            there = rows[0] >= 0
-            kept = rows[0][there]
-            return Found(np.array(opened.names.of(kept), dtype=object), found[0][there], kept)
+            one, near = rows[0], found[0]
+            if one[-1] < 0:  # fewer than k, and nothing after them
+                one, near = one[one >= 0], near[one >= 0]
+            return Found(np.array(opened.names.of(one), dtype=object), near, one)
         ids = np.array(opened.names.of(rows.ravel()), dtype=object).reshape(rows.shape)
         return Found(ids, np.where(rows >= 0, found, np.nan), rows)
 

@@ -70,4 +70,5 @@ def scores(likenesses: FloatArray, metric: Metric) -> FloatArray:
     if metric == "l2":
         distances: FloatArray = np.sqrt(np.maximum(-likenesses, 0))
         return distances
-    return np.clip(likenesses, -1, 1) if metric == "cosine" else likenesses
+    # np.clip checks its limits' types first, which takes longer than a few numbers
+    return np.minimum(np.maximum(likenesses, -1), 1) if metric == "cosine" else likenesses

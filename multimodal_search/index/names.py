@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -47,14 +47,14 @@ def write_table(path: Path, table: pa.Table) -> None:
         writer.write_table(table, max_chunksize=_BATCH_ROWS)
 
 
-def _bytes_of(chunk: pa.Array) -> tuple[npt.NDArray[Any], memoryview]:
+def _bytes_of(chunk: pa.Array) -> tuple[memoryview, memoryview]:
     """Where each string ends, and their bytes: a few ids are read ten times sooner than through scalars."""
     width = np.int64 if pa.types.is_large_string(chunk.type) else np.int32
     _, ends, content = chunk.buffers()
     if ends is None:
-        return np.zeros(1, width), memoryview(b"")
+        return np.zeros(1, width).data, memoryview(b"")
     whole = np.frombuffer(ends, width)[chunk.offset : chunk.offset + len(chunk) + 1]
-    return whole, memoryview(content if content is not None else b"")
+    return whole.data, memoryview(content if content is not None else b"")
 
 
 class Names:
@@ -73,10 +73,10 @@ class Names:
             ) from error
         self.table = pa.concat_tables(tables, promote_options="permissive")
         self._chunks = [_bytes_of(chunk) for chunk in self.table["id"].chunks]
-        self._starts = np.cumsum([0, *(len(ends) - 1 for ends, _ in self._chunks)], dtype=np.int64)
+        self._starts = [0, *accumulate(len(ends) - 1 for ends, _ in self._chunks)]
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return self._starts[-1]
 
     def of(self, rows: IntArray) -> list[str | None]:
         """The ids of these rows; None where a row is -1."""
@@ -84,12 +84,12 @@ class Names:
             wanted = pa.array(rows, mask=rows < 0)
             found: list[str | None] = self.table["id"].take(wanted).to_pylist()
             return found
-        places = np.searchsorted(self._starts, rows, side="right") - 1
         names: list[str | None] = []
-        for row, place in zip(rows.tolist(), places.tolist(), strict=True):
+        for row in rows.tolist():
             if row < 0:
                 names.append(None)
                 continue
+            place = bisect_right(self._starts, row) - 1
             ends, content = self._chunks[place]
             row -= self._starts[place]
             names.append(str(content[ends[row] : ends[row + 1]], "utf-8"))
