@@ -23,6 +23,9 @@ COMMANDS = {
     "map": "vectors as points in the plane: UMAP, a picture, a page, a file for embedding-atlas",
     "cluster": "groups of alike vectors by HDBSCAN or k-means, named from their texts",
     "cluster-sweep": "a grid of settings of clustering, in parallel; resumes; the best as a configuration",
+    "render": "meshes and point clouds in, pictures from all sides out; resumes, loses nothing",
+    "pool": "the vectors of a specimen's views become one: .npy, ids and Parquet",
+    "specimens": "meshes in, a page of look-alikes, clusters and a map out: the whole chain",
     "serve": "the search page and its API over a bundle",
     "sample": "write the procedural sample world: extracted, nuscenes or pairs",
 }

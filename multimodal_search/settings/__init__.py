@@ -27,6 +27,7 @@ from multimodal_search.settings.search import (
     VectorSettings,
 )
 from multimodal_search.settings.serving import ServeSettings
+from multimodal_search.settings.specimens import PoolSettings, RenderSettings, SpecimensSettings, ViewSettings
 
 __all__ = [
     "ClusterSettings",
@@ -38,6 +39,8 @@ __all__ = [
     "ExtractSettings",
     "IndexSettings",
     "MapSettings",
+    "PoolSettings",
+    "RenderSettings",
     "S3Settings",
     "SampleSettings",
     "ScenarioSettings",
@@ -45,9 +48,11 @@ __all__ = [
     "SearchSettings",
     "ServeSettings",
     "Settings",
+    "SpecimensSettings",
     "SweepSettings",
     "TrainSettings",
     "VectorSettings",
+    "ViewSettings",
     "check",
     "dump_settings",
     "parse",

@@ -111,7 +111,10 @@ class TrainSettings(DataSettings, EncoderSettings):
         False,
         description="use the heads of the bundle in --output-dir, or untrained ones, and write the rest anew",
     )
-    resume: bool = Field(False, description="go on from the last checkpoint in --output-dir")
+    checkpoint_dir: Folder | None = Field(
+        None, description="where checkpoints are kept (default: checkpoints/ in --output-dir)"
+    )
+    resume: bool = Field(False, description="go on from the last checkpoint")
     cloud: Literal["local", "colab", "sagemaker"] | None = Field(
         None, description="where this runs (detected if absent)"
     )
@@ -158,10 +161,13 @@ class S3Settings(Settings):
 
 
 class SampleSettings(Settings):
-    """Write the procedural driving world in one of the formats that training reads."""
+    """Write the procedural driving world in one of the formats that training reads, or procedural meshes."""
 
-    format: Literal["extracted", "nuscenes", "pairs"] = Field("extracted", description="what to write")
-    scenes: int = Field(100, ge=1, le=100_000, description="how many scenes")
+    format: Literal["extracted", "nuscenes", "pairs", "mcap", "meshes"] = Field(
+        "extracted", description="what to write"
+    )
+    encoding: Literal["json", "protobuf", "ros1", "ros2"] = Field("ros2", description="of mcap's messages")
+    scenes: int = Field(100, ge=1, le=100_000, description="how many scenes, or meshes")
     out: Folder = Field(description="the folder to write")
     seed: int = Field(0, ge=0, description="seed of the world")
     cameras: list[str] = Field(["CAM_FRONT"], description="cameras to draw; 'all' for the six of nuScenes")

@@ -17,10 +17,13 @@ from multimodal_search.settings import (
     ExtractSettings,
     IndexSettings,
     MapSettings,
+    PoolSettings,
+    RenderSettings,
     SampleSettings,
     SearchAllSettings,
     SearchSettings,
     ServeSettings,
+    SpecimensSettings,
     SweepSettings,
     TrainSettings,
     check,
@@ -44,6 +47,9 @@ ALL = {
     "duplicates": DuplicatesSettings,
     "extract": ExtractSettings,
     "serve": ServeSettings,
+    "render": RenderSettings,
+    "pool": PoolSettings,
+    "specimens": SpecimensSettings,
 }
 
 
