@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,14 @@ import numpy as np
 from multimodal_search.errors import DataError, SettingsError
 from multimodal_search.filters import Filter, In, all_of, parse
 from multimodal_search.search.hits import Hit
-from multimodal_search.search.options import wanted
+from multimodal_search.search.options import Wanted, wanted
 from multimodal_search.search.parts import PartKind
 from multimodal_search.serving.measuring import Metrics
 from multimodal_search.serving.problems import Refused
 from multimodal_search.serving.queries import Query, Stretch
 from multimodal_search.serving.state import Opened
 from multimodal_search.serving.uploads import Uploads
-from multimodal_search.types import Series
+from multimodal_search.types import Modality, Series
 
 Asked = dict[PartKind, list[tuple[Any, float]]]
 
@@ -47,22 +48,25 @@ class Asking:
             Refused, SettingsError, DataError: the query means nothing here.
             EncoderError: the bundle's encoder cannot be loaded.
         """
+        if query.within == []:
+            return []
+        options = wanted(
+            query.k,
+            where=condition(query),
+            after=query.after,
+            before=query.before,
+            per_scene=query.per_scene,
+            diverse=query.diverse,
+        )
+        if not query.parts:
+            with self._metrics.step("search", took_ms):
+                return listed(opened, query.modality, options)
         with self._metrics.step("encode", took_ms):
             asked = self.parts(opened, query, files)
             vector, target = opened.searcher.encode(
                 asked, against=query.modality, vector_of=opened.batcher.vector
             )
         with self._metrics.step("search", took_ms):
-            if query.within == []:
-                return []
-            options = wanted(
-                query.k,
-                where=condition(query),
-                after=query.after,
-                before=query.before,
-                per_scene=query.per_scene,
-                diverse=query.diverse,
-            )
             return opened.searcher.rows(target).nearest(vector, options)
 
     def parts(self, opened: Opened, query: Query, files: Mapping[str, Path]) -> Asked:
@@ -87,6 +91,30 @@ class Asking:
             elif part.series_of is not None:
                 asked.setdefault("series", []).append((cut(opened, part.series_of), part.weight))
         return asked
+
+
+def listed(opened: Opened, modality: str | None, options: Wanted) -> list[Hit]:
+    """The moments that the filters leave, in the order of the data; their scores say nothing.
+
+    Raises:
+        SettingsError: a filter on a field that is not there.
+    """
+    kinds = set(opened.searcher.columns["type"].unique().to_pylist())
+    target = Modality(modality) if modality else next(one for one in Modality if one.value in kinds)
+    rows = opened.searcher.rows(target)
+    left = np.arange(len(rows)) if options.where is None else np.flatnonzero(options.where.mask(rows.fields))
+    found: dict[str, Hit] = {}
+    of_scene: Counter[str] = Counter()
+    for row in left.tolist():
+        if rows.ids[row] in found:
+            continue
+        hit = rows.hit(rows.ids[row])
+        of_scene[hit.scene_id] += 1
+        if options.per_scene is None or of_scene[hit.scene_id] <= options.per_scene:
+            found[hit.id] = hit
+        if len(found) == options.k:
+            break
+    return list(found.values())
 
 
 def condition(query: Query) -> Filter | None:

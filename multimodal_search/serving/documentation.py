@@ -7,17 +7,6 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
-_STYLE = """
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-code, pre { font: 0.9em ui-monospace, monospace; }
-pre { overflow: auto; padding: 0.75rem; border: 1px solid #8886; border-radius: 6px; }
-section { border-top: 1px solid #8886; margin-top: 1.5rem; }
-table { border-collapse: collapse; }
-td { text-align: left; padding: 0.2rem 1rem 0.2rem 0; vertical-align: top; }
-.method { font-weight: 700; }
-"""
-
 
 def page_of(openapi: Mapping[str, Any]) -> str:
     """The whole page."""
@@ -29,7 +18,8 @@ def page_of(openapi: Mapping[str, Any]) -> str:
     title = escape(str(openapi["info"]["title"]))
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body><main>'
+        '<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/page/docs.css">'
+        "</head><body><main>"
         f"<h1>{title}</h1><p>{escape(str(openapi['info'].get('description', '')))} "
         f'For programs: <a href="/openapi.json">openapi.json</a>.</p>{body}'
         f"<section><h2>Types</h2>{''.join(_types(openapi))}</section></main></body></html>"

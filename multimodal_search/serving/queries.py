@@ -44,11 +44,15 @@ class AskedPart(Asked):
     """One part of a query: exactly one of its kinds, and a weight; a negative one leads away from it."""
 
     text: Words | None = None
-    id: Name | None = Field(None, description="more like this moment")
-    image: Name | None = Field(None, description="an upload_id, or @image for the file of this request")
-    series: Name | None = Field(None, description="an upload_id, or @series for the file of this request")
+    id: Name | None = Field(default=None, description="more like this moment")
+    image: Name | None = Field(
+        default=None, description="an upload_id, or @image for the file of this request"
+    )
+    series: Name | None = Field(
+        default=None, description="an upload_id, or @series for the file of this request"
+    )
     series_of: Stretch | None = None
-    weight: float = Field(1.0, ge=-100, le=100)
+    weight: float = Field(default=1.0, ge=-100, le=100)
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -63,23 +67,27 @@ class AskedPart(Asked):
 class Query(Asked):
     """A whole query."""
 
-    parts: list[AskedPart] = Field(min_length=1, max_length=MAX_PARTS)
+    parts: list[AskedPart] = Field(
+        max_length=MAX_PARTS, description="none: the moments that the filters leave, in the order of the data"
+    )
     where: Annotated[Text, Field(max_length=4000)] | None = Field(
-        None, description="a condition on metadata: weather == 'rain' and speed_max > 10"
+        default=None, description="a condition on metadata: weather == 'rain' and speed_max > 10"
     )
     after: Annotated[Text, Field(max_length=40)] | int | None = Field(
-        None, description="first time that counts: ISO 8601, or microseconds since the epoch"
+        default=None, description="first time that counts: ISO 8601, or microseconds since the epoch"
     )
     before: Annotated[Text, Field(max_length=40)] | int | None = Field(
-        None, description="first time that does not count"
+        default=None, description="first time that does not count"
     )
     modality: Literal["image", "text", "timeseries"] | None = Field(
-        None, description="which of the moments' vectors to compare with"
+        default=None, description="which of the moments' vectors to compare with"
     )
-    per_scene: int | None = Field(None, ge=1, le=MAX_HITS, description="at most so many moments of a scene")
-    diverse: bool = Field(False, description="hits that differ from each other")
-    within: list[Name] | None = Field(None, max_length=MAX_IDS, description="only these moments")
-    k: int = Field(10, ge=1, le=MAX_HITS)
+    per_scene: int | None = Field(
+        default=None, ge=1, le=MAX_HITS, description="at most so many moments of a scene"
+    )
+    diverse: bool = Field(default=False, description="hits that differ from each other")
+    within: list[Name] | None = Field(default=None, max_length=MAX_IDS, description="only these moments")
+    k: int = Field(default=10, ge=1, le=MAX_HITS)
 
 
 class Chosen(Asked):
@@ -92,15 +100,15 @@ class Vote(Asked):
     """A scenario to be made or corrected."""
 
     name: Annotated[Text, Field(min_length=1, max_length=200, pattern=r"\S")]
-    query: Query | None = Field(None, description="what it grows from; absent keeps the old one")
-    up: list[Name] = Field([], max_length=1000, description="moments that belong to it")
-    down: list[Name] = Field([], max_length=1000, description="moments that do not")
+    query: Query | None = Field(default=None, description="what it grows from; absent keeps the old one")
+    up: list[Name] = Field(default=[], max_length=1000, description="moments that belong to it")
+    down: list[Name] = Field(default=[], max_length=1000, description="moments that do not")
 
 
 class Again(Asked):
     """A scenario asked again."""
 
-    k: int = Field(10, ge=1, le=MAX_HITS)
+    k: int = Field(default=10, ge=1, le=MAX_HITS)
 
 
 class Login(Asked):
