@@ -63,12 +63,14 @@ class Decoders:
             said = f"encoding {info.encoding!r} is not known" if info.encoding else "no encoding is named"
             return SkipInput(f"{said}; {', '.join(ENCODINGS)} are (extra 'mcap')")
         module, schema_encodings = _BY_LIBRARY[info.encoding]
-        if info.schema is None or not info.schema.data:
+        if info.schema is None:
             return SkipInput(f"no schema, without which {info.encoding} has no fields")
         if info.schema.encoding not in schema_encodings:
             return SkipInput(
                 f"schema in {info.schema.encoding!r}; for {info.encoding} {schema_encodings[0]} is read"
             )
+        if info.encoding == "cdr" and b"\n---\n" in info.schema.data:
+            return SkipInput("events of a service, which are not read")
         if info.encoding not in self._factories:
             self._factories[info.encoding] = require(module, extra="mcap").DecoderFactory()
         try:

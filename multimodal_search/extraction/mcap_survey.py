@@ -166,21 +166,27 @@ class _Scan:
 
     def run(self) -> Survey:
         found = self._found
-        whole = False
+        at_end = False
         try:
             for opcode, at, length in records.walk(self._file, len(records.MAGIC), found.size_bytes):
-                if opcode in (records.DATA_END, records.FOOTER):
-                    whole = True
+                if opcode == records.FOOTER:
                     break
+                # after the data the definitions come once more, for files whose first chunk is broken
+                at_end = at_end or opcode == records.DATA_END
+                if at_end and opcode not in (records.SCHEMA, records.CHANNEL):
+                    continue
                 try:
                     self._take(opcode, at, length)
                 except SkipInput as skip:
                     found.damage.append(f"{skip.reason}, at byte {at}")
-            if not whole:
+            if not at_end:
                 found.damage.append(f"truncated: it ends after {found.size_bytes} bytes without an end mark")
         except SkipInput as skip:
-            found.damage.append(skip.reason)
+            if not at_end:
+                found.damage.append(skip.reason)
         self._end_run()
+        if lost := sum(count for one, count in found.counts.items() if one not in found.channels):
+            found.damage.append(f"{lost} messages of channels that are nowhere described")
         return found
 
     def _take(self, opcode: int, at: int, length: int) -> None:

@@ -155,7 +155,8 @@ def label_values(
 ) -> Mapping[str, list[str | None]]:
     """Metadata that can serve as labels: key -> (items,) values.
 
-    Without ``keys``: every key with 2 to ``most`` distinct plain values that is not the log in other words.
+    Without ``keys``: every key with 2 to ``most`` distinct plain values that is not the log in other words
+    (``recording`` is a file's address).
     With ``keys``: those of them with at least two values.
     """
     candidates = keys if keys is not None else tuple(dict.fromkeys(key for i in items for key in i.metadata))
@@ -166,6 +167,8 @@ def label_values(
         known = {v for v in plain if isinstance(v, str | int | bool)}
         whole = all(v is None or isinstance(v, str | int | bool) for v in plain)
         if not whole or not 2 <= len(known) <= most:
+            continue
+        if keys is None and key == "recording":
             continue
         if keys is None and all(v is None or v == item.group for v, item in zip(plain, items, strict=True)):
             continue
