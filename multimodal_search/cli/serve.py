@@ -14,7 +14,7 @@ def main(argv: Sequence[str]) -> int:
     """One call; what is done is in the log."""
     settings = parse(ServeSettings, argv, prog="multimodal-search serve", summary=COMMANDS["serve"])
     configure_logging()
-    for module in ("fastapi", "uvicorn", "multipart", "prometheus_client"):
+    for module in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
         require(module, extra="serve")
     from multimodal_search.serving.server import serve
 

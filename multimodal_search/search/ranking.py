@@ -14,6 +14,7 @@ from multimodal_search.types import FloatArray, IntArray
 _BLOCK_ROWS = 65_536
 _EXACT_ROWS = 4096
 _KEPT_BYTES = 256 << 20
+_UNIT_ERROR = 1e-6  # of a squared length in float32
 _ASKED_ROWS = 4096  # an index is made for a few; a scan orders any number
 
 
@@ -85,11 +86,21 @@ class Scanner:
         if self._rows * self._dim * 4 > _KEPT_BYTES:
             return prepared(self._gather(rows), metric)
         if metric not in self._kept:
-            self._kept[metric] = prepared(self._gather(np.arange(self._rows, dtype=np.int64)), metric)
+            whole = self._gather(np.arange(self._rows, dtype=np.int64))
+            # mapped from a file that all processes share, if it holds what is needed
+            self._kept[metric] = whole if _is_prepared(whole, metric) else prepared(whole, metric)
         kept = self._kept[metric]
         if len(rows) and len(rows) == rows[-1] - rows[0] + 1:
             return kept[rows[0] : rows[-1] + 1]
         return kept[rows]
+
+
+def _is_prepared(block: FloatArray, metric: Metric) -> bool:
+    if block.dtype != np.float32:
+        return False
+    return metric != "cosine" or bool(
+        np.abs(np.einsum("ij,ij->i", block, block) - 1).max(initial=0.0) < _UNIT_ERROR
+    )
 
 
 def likeness(rows: FloatArray, query: FloatArray, metric: Metric) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -11,7 +12,7 @@ from multimodal_search.errors import DataError, SettingsError
 from multimodal_search.filters import parse as parse_filter
 from multimodal_search.search.hits import Hit
 from multimodal_search.search.parts import PartKind
-from multimodal_search.search.scenarios import Scenario, Scenarios, fit
+from multimodal_search.search.scenarios import FOLDER, Scenario, Scenarios, fit
 from multimodal_search.search.searcher import Searcher
 from multimodal_search.types import FloatArray, Modality
 
@@ -98,13 +99,20 @@ def _fitted(
 ) -> tuple[FloatArray, Modality]:
     if query:
         asked: dict[PartKind, Any] = {
-            cast(PartKind, kind): [tuple(one) for one in parts] for kind, parts in query.items()
+            cast(PartKind, kind): [(_found(searcher.folder, value), weight) for value, weight in parts]
+            for kind, parts in query.items()
         }
         start, target = searcher.encode(asked, against=modality)
     else:
         _, target = searcher.encode({"id": list(up)}, against=modality)
         start = np.zeros(searcher.dim)
     return fit(start, searcher.vectors(up, target), searcher.vectors(down, target)), target
+
+
+def _found(bundle: Path, value: Any) -> Any:
+    """What a query was saved with; a file that the bundle keeps for it is named from the bundle."""
+    kept = isinstance(value, str) and value.startswith(f"{FOLDER}/")
+    return bundle / value if kept and (bundle / value).is_file() else value
 
 
 def _votes(former: Sequence[str], new: Sequence[str], against: Sequence[str]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -22,6 +23,8 @@ from scipy.special import expit
 from multimodal_search.errors import BundleError, DataError, SettingsError, nearest
 from multimodal_search.storage import write_json
 from multimodal_search.types import FloatArray
+
+_log = logging.getLogger(__name__)
 
 FOLDER = "scenarios"
 FORMAT_VERSION = 1
@@ -115,7 +118,17 @@ class Scenarios:
 
     def names(self) -> list[str]:
         """Of all scenarios, sorted."""
-        return sorted(one.name for one in self._all())
+        return sorted(one.name for one in self.readable())
+
+    def readable(self) -> list[Scenario]:
+        """All scenarios whose files can be read; the log names the others, which keep nobody from working."""
+        found = []
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                found.append(_read(path))
+            except BundleError as error:
+                _log.warning("left out: %s", error)
+        return found
 
     def load(self, name: str) -> Scenario:
         """The scenario of this name.
@@ -154,9 +167,6 @@ class Scenarios:
         """
         self.load(name)
         self._path(name).unlink()
-
-    def _all(self) -> list[Scenario]:
-        return [_read(path) for path in sorted(self._folder.glob("*.json"))]
 
     def _path(self, name: str) -> Path:
         readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]

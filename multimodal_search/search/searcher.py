@@ -292,7 +292,7 @@ class Searcher:
         return self.having(one, target).vectors([one]).reshape(-1)
 
     def having(self, one: str, against: Modality | str | None = None) -> Rows:
-        """Rows that have this moment: of the kind that is compared, if it has such; of none, if it is unknown."""
+        """Rows that have this moment, of the compared kind if it can be; without it where it is unknown."""
         target = self._target(set(), against)
         kinds = [modality for modality in (target, *_PREFERRED) if modality in self._of]
         return self.rows(next((kind for kind in kinds if self.rows(kind).has(one)), target))

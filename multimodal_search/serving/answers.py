@@ -97,8 +97,8 @@ class FieldInfo(Answer):
 
     name: str
     type: Literal["text", "number", "time", "bool"]
-    values: list[str] | None = Field(None, description="the most frequent ones, at most 50")
-    more: bool = Field(False, description="whether there are other values, too")
+    values: list[str] | None = Field(default=None, description="the most frequent ones, at most 50")
+    more: bool = Field(default=False, description="whether there are other values, too")
     min: float | int | None = None
     max: float | int | None = None
 

@@ -6,7 +6,7 @@ import gzip
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from starlette.exceptions import HTTPException
@@ -67,7 +67,7 @@ def _scenes(opened: Opened) -> bytes:
     return gzip.compress(json.dumps(scenes, ensure_ascii=False).encode(), 1, mtime=0)
 
 
-def _described(one: Moment) -> dict[str, object]:
+def _described(one: Moment) -> dict[str, Any]:
     return {
         "scene_id": one.scene_id,
         "image_url": one.image_url,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from multimodal_search.errors import BundleError, SettingsError
+from multimodal_search.errors import SettingsError
 from multimodal_search.filters import Compare, all_of, parse
 from multimodal_search.search.hits import Hit
 from multimodal_search.search.options import time_us
@@ -37,14 +37,8 @@ class Judging:
 
     def known(self, opened: Opened) -> list[ScenarioInfo]:
         """All of them, by name; one whose file is damaged is left out."""
-        store = Scenarios(opened.searcher.folder)
-        found = []
-        for name in store.names():
-            try:
-                found.append(_told(store.load(name)))
-            except (SettingsError, BundleError):
-                continue  # removed meanwhile
-        return found
+        found = Scenarios(opened.searcher.folder).readable()
+        return [_told(one) for one in sorted(found, key=lambda one: one.name)]
 
     def save(self, opened: Opened, vote: Vote) -> ScenarioInfo:
         """Make one, or add votes to it; when this returns it survives a kill.
@@ -80,8 +74,8 @@ class Judging:
         Raises:
             Refused: there is none of this name (404).
         """
+        _loaded(opened, name)
         with _alone(opened):
-            _loaded(opened, name)
             Scenarios(opened.searcher.folder).delete(name)
 
     def _lasting(self, opened: Opened, query: Query) -> Mapping[str, Any]:

@@ -71,7 +71,8 @@ def _mapped(folder: Path, ids: Sequence[str]) -> FloatArray | None:
         return None
     row_of = {_moment_of(one): row for row, one in enumerate(former.ids)}
     rows = np.array([row_of.get(one, -1) for one in ids], dtype=np.int64)
-    return np.where((rows >= 0)[:, None], former.coordinates[rows], np.nan)
+    places: FloatArray = np.where((rows >= 0)[:, None], former.coordinates[rows], np.nan)
+    return places
 
 
 def _moment_of(row_id: str) -> str:
@@ -88,14 +89,19 @@ def _around_scenes(folder: Path, moments: pa.Table) -> FloatArray | None:
     }
     if not scenes:
         return None
-    centres = np.array(list(scenes.values()), dtype=np.float64).reshape(-1, 2)
+    try:
+        centres = np.array(list(scenes.values()), dtype=np.float64).reshape(-1, 2)
+    except (TypeError, ValueError):
+        _log.warning("the places of the scenes cannot be read: %s", folder / SCENES_FILE)
+        return None
     number = {name: row for row, name in enumerate(scenes)}
     owner = np.array([number.get(one, -1) for one in moments["scene_id"].to_pylist()], dtype=np.int64)
-    places = np.where((owner >= 0)[:, None], centres[owner], np.nan)
-    order, size = _within(owner, moments["timestamp_us"].to_numpy(zero_copy_only=False).astype(np.float64))
+    places: FloatArray = np.where((owner >= 0)[:, None], centres[owner], np.nan)
+    order, size = _within(owner, moments["timestamp_us"].cast(pa.float64()).to_numpy(zero_copy_only=False))
     radius = np.where(size > 1, _SPREAD * _apart(centres) * np.sqrt(order / np.maximum(size, 1)), 0.0)
     angle = order * _GOLDEN
-    return places + radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    places += radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return places
 
 
 def _within(owner: IntArray, times: FloatArray) -> tuple[IntArray, IntArray]:

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from multimodal_search.serving.answers import ClusterName
-from multimodal_search.serving.problems import documented
+from multimodal_search.serving.problems import Responses, documented
 from multimodal_search.serving.services import Services, packed
 
 _BINARY = "application/octet-stream"
-_COLUMNS = {200: {"description": "little-endian columns", "content": {_BINARY: {}}}}
+_COLUMNS: Responses = {200: {"description": "little-endian columns", "content": {_BINARY: {}}}}
 
 
 def router(services: Services) -> APIRouter:

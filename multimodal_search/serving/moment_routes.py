@@ -10,11 +10,11 @@ from starlette.responses import Response
 from multimodal_search.serving import describing
 from multimodal_search.serving.answers import MomentPage, Signal, TimelineEntry, url_of
 from multimodal_search.serving.pictures import LARGEST_PX, width_for
-from multimodal_search.serving.problems import Refused, documented
+from multimodal_search.serving.problems import Refused, Responses, documented
 from multimodal_search.serving.services import Services, json_of
 
 _LONGEST_TIMELINE = 2000
-_JPEG = {200: {"description": "the picture", "content": {"image/jpeg": {}}}}
+_JPEG: Responses = {200: {"description": "the picture", "content": {"image/jpeg": {}}}}
 Id = Annotated[str, Path(min_length=1, max_length=1000, description="of the moment, percent-encoded")]
 
 

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from multimodal_search.serving.answers import Health
 from multimodal_search.serving.documentation import page_of
 from multimodal_search.serving.limits import Rate
-from multimodal_search.serving.problems import Refused, documented
+from multimodal_search.serving.problems import Refused, Responses, documented
 from multimodal_search.serving.queries import Login
 from multimodal_search.serving.security import COOKIE, COOKIE_SECONDS
 from multimodal_search.serving.services import Services
@@ -28,7 +28,7 @@ from multimodal_search.serving.services import Services
 PLOTLY = "plotly.min.js"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
 _PACKED = {".js", ".css", ".html", ".svg", ".json"}
-_HTML = {200: {"description": "the page", "content": {"text/html": {}}}}
+_HTML: Responses = {200: {"description": "the page", "content": {"text/html": {}}}}
 _LOGINS = Rate(0.2, 10)
 
 

@@ -58,7 +58,10 @@ class Refused(Exception):  # noqa: N818  it is an answer to a client
         super().__init__(what)
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+Responses = dict[int | str, dict[str, Any]]
+
+
+def documented(*statuses: int) -> Responses:
     """For ``responses=``: these, and what any request may be answered with."""
     return {
         status: {"description": _MEANING[status], **({} if status == 304 else {"model": Problem})}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -162,9 +163,7 @@ async def _read(services: Services, opened: Opened, request: Request) -> tuple[Q
             sent = form.get(kind)
             if isinstance(sent, FormFile):
                 content = await _content(sent, services.max_upload_bytes)
-                files[f"@{kind}"] = await services.draw(
-                    lambda content=content: _kept(services, opened, content)
-                )
+                files[f"@{kind}"] = await services.draw(partial(_kept, services, opened, content))
     for kind in cast("tuple[Literal['image', 'series'], ...]", _FILES):
         path = files.get(f"@{kind}")
         if path is not None and (path.suffix == ".npy") != (kind == "series"):

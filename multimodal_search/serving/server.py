@@ -59,7 +59,7 @@ def serve(settings: ServeSettings) -> int:
 
 
 def with_token(settings: ServeSettings) -> ServeSettings:
-    """The settings with the environment's token, where it has one; an address that is open to others needs it.
+    """The settings with the environment's token, if there is one; an address that is open to others needs it.
 
     Raises:
         SettingsError: it has none, or a short one.
