@@ -202,15 +202,15 @@ def write_can(root: Path, scenes: int) -> None:
             (folder / f"scene-{scene + 1:04d}_{kind}.json").write_text(json.dumps(rows))
 
 
-def measured(command: list[str]) -> tuple[float, float]:
-    """Seconds of wall time, GB at the most."""
+def measured(command: list[str]) -> tuple[float, float, float]:
+    """Seconds of wall time and of a processor, GB at the most."""
     begin = time.perf_counter()
     process = subprocess.Popen(command)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{command} failed")
     unit = 1024 if sys.platform == "linux" else 1
-    return time.perf_counter() - begin, usage.ru_maxrss * unit / 1e9
+    return time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / 1e9
 
 
 def main() -> None:
@@ -229,14 +229,13 @@ def main() -> None:
         size = sum(path.stat().st_size for path in (root / "v1.0-trainval").iterdir()) / 1e9
         print(f"{options.scenes} scenes, {size:.2f} GB of tables, {os.cpu_count()} cores")
         command = [sys.executable, "-m", "multimodal_search", "extract", "--dataroot", str(root)]
-        seconds, gigabytes = measured([*command, "--output-dir", f"{folder}/out"])
-        print(
-            f"extract: {seconds:.1f} s (limit {LIMIT_SECONDS:.0f}), {gigabytes:.2f} GB (limit {LIMIT_GB:.0f})"
-        )
+        seconds, busy, gigabytes = measured([*command, "--output-dir", f"{folder}/out"])
+        print(f"extract: {seconds:.1f} s (limit {LIMIT_SECONDS:.0f}), of which a processor {busy:.1f} s")
+        print(f"memory: {gigabytes:.2f} GB (limit {LIMIT_GB:.0f})")
         if options.devkit:
             code = "import sys, nuscenes.nuscenes as n; n.NuScenes('v1.0-trainval', sys.argv[1], False)"
-            seconds, gigabytes = measured([sys.executable, "-c", code, str(root)])
-            print(f"the devkit's tables alone: {seconds:.1f} s, {gigabytes:.2f} GB")
+            seconds, busy, gigabytes = measured([sys.executable, "-c", code, str(root)])
+            print(f"the devkit's tables alone: {seconds:.1f} s ({busy:.1f} s), {gigabytes:.2f} GB")
 
 
 if __name__ == "__main__":

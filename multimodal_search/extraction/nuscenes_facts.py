@@ -128,7 +128,6 @@ def metadata(scene: ReleaseScene, known: Facts) -> dict[str, Any]:
         "vehicle": scene.log.get("vehicle"),
         "date_captured": scene.log.get("date_captured"),
         "daytime": known.daytime,
-        "local_hour": known.local_hour,
         "weather": ", ".join(known.weather),
         "manoeuvre": known.manoeuvre,
         "manoeuvres": ", ".join(dict.fromkeys(one.name for one in known.manoeuvres)),

@@ -11,7 +11,8 @@ _WEATHER = {
     "snow": r"\bsnow\w*|雪",
     "fog": r"\bfog\w*|\bmist\w*|霧",
     "wet": r"\bwet\b|濡れた",
-    "sunny": r"\bsun(ny|shine)?\b|晴",
+    "sunny": r"\bsun(ny|shine)?\b|(?<!快)晴",
+    "clear": r"\bclear (weather|sky|day|night|evening|morning)\b|快晴",
     "cloudy": r"\bcloud\w*|overcast|曇",
     "windy": r"\bwind(y)?\b|強風",
 }

@@ -6,6 +6,7 @@ right positive; the recordings have it to the left, as the yaw rate beside it sh
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -197,13 +198,12 @@ class CanBus:
         Only what could be read: a damaged file is logged and left out, and so is a message without the field.
         """
         found: Columns = {}
+        if self.without([scene]):
+            return found
         for kind, readers in _MESSAGES.items():
-            wanted = [name for name in readers if name in channels and name not in found]
-            messages = self._messages(scene, kind) if wanted else []
-            for name in wanted:
-                column = _column(messages, readers[name], start_us)
-                if column is not None:
-                    found[name] = column
+            wanted = {name: read for name, read in readers.items() if name in channels and name not in found}
+            if wanted:
+                found.update(_columns(self._messages(scene, kind), wanted, start_us))
         if "heading_rad" in found:
             times, values = found["heading_rad"]
             found["heading_rad"] = times, np.unwrap(values)
@@ -220,21 +220,28 @@ class CanBus:
         return messages if isinstance(messages, list) else []
 
 
-def _column(
-    messages: list[Any], reader: Callable[[Mapping[str, Any]], float], start_us: int
-) -> tuple[FloatArray, FloatArray] | None:
-    """One channel in time order; None where hardly a message has it."""
+def _columns(messages: list[Any], readers: _Readers, start_us: int) -> Columns:
+    """Channels of one message in time order; without those that hardly a message has."""
+    found: Columns = {}
+    for name, read in readers.items():
+        rows = _rows(messages, read)
+        if len(rows) < 2:
+            continue
+        table = np.array(rows, dtype=np.float64)
+        times, values = in_time_order((table[:, 0] - start_us) / 1e6, table[:, 1:])
+        with contextlib.suppress(SkipInput):
+            found[name] = times, repaired(Series(times, values, ("one",))).values[:, 0]
+    return found
+
+
+def _rows(messages: list[Any], read: Callable[[Mapping[str, Any]], float]) -> list[tuple[float, float]]:
+    """(utime, value) of each message that has the field; the interpolation bridges the others."""
+    try:
+        return [(float(message["utime"]), float(read(message))) for message in messages]
+    except (KeyError, TypeError, ValueError, IndexError):
+        pass  # once more, one by one
     rows = []
     for message in messages:
-        try:
-            rows.append(((message["utime"] - start_us) / 1e6, float(reader(message))))
-        except (KeyError, TypeError, ValueError, IndexError):
-            continue  # a message without this field; the interpolation bridges it
-    if len(rows) < 2:
-        return None
-    table = np.array(rows)
-    times, values = in_time_order(table[:, 0], table[:, 1:])
-    try:
-        return times, repaired(Series(times, values, ("one",))).values[:, 0]
-    except SkipInput:
-        return None
+        with contextlib.suppress(KeyError, TypeError, ValueError, IndexError):
+            rows.append((float(message["utime"]), float(read(message))))
+    return rows

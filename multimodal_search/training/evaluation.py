@@ -31,6 +31,24 @@ def evaluate_bundle(settings: EvaluateSettings) -> dict[str, Any]:
         BundleError: no whole bundle; or it does not say where its data is.
         EncoderError: the encoder at hand, or that of ``--features``, is not the one that made the bundle.
     """
+    info, features = bundle_features(settings)
+    splits = splits_beside(features, settings.bundle)
+    if not splits.test:
+        raise BundleError(
+            "No unseen scene is left to measure: all scenes of this data trained the bundle.",
+            where=settings.bundle,
+            remedy="give other data, for example --data-dir DIR",
+        )
+    return evaluate(features, project_with(load_projectors(settings.bundle, info)), splits)
+
+
+def bundle_features(settings: EvaluateSettings) -> tuple[BundleInfo, MomentFeatures]:
+    """What a bundle's encoders make of its own data, or of the data that the settings name.
+
+    Raises:
+        BundleError: no whole bundle; or it does not say where its data is.
+        EncoderError: the encoder at hand, or that of ``--features``, is not the one that made the bundle.
+    """
     info = read_bundle_info(settings.bundle)
     device = prepare.resolve_device(settings.device)
     data = _with_data(settings, info)
@@ -40,15 +58,7 @@ def evaluate_bundle(settings: EvaluateSettings) -> dict[str, Any]:
         given = own_tables(info, settings.bundle)
     source = open_source(data, sample_dir=settings.bundle / "sample_data")
     encoders = prepare.bundle_encoders(info, device, set(info.encoders) - set(given), settings.bundle)
-    features = prepare.gather(source, encoders, data, given)
-    splits = splits_beside(features, settings.bundle)
-    if not splits.test:
-        raise BundleError(
-            "No unseen scene is left to measure: all scenes of this data trained the bundle.",
-            where=settings.bundle,
-            remedy="give other data, for example --data-dir DIR",
-        )
-    return evaluate(features, project_with(load_projectors(settings.bundle, info)), splits)
+    return info, prepare.gather(source, encoders, data, given)
 
 
 def project_with(projectors: Mapping[Modality, Projector]) -> Callable[[Modality, FloatArray], FloatArray]:

@@ -51,7 +51,7 @@ def test_a_scene_is_written_whole(write_release: Write, tmp_path: Path) -> None:
     assert first["log"] == "n015-2018-07-24-11-22-40+0800"
     known = first["metadata"]
     assert known["vehicle"] == "n015"
-    assert (known["daytime"], known["local_hour"], known["weather"]) == ("noon", 11, "rain")
+    assert (known["daytime"], known["weather"]) == ("noon", "rain")
     assert known["mean_speed_mps"] == pytest.approx(SPEED_MPS, rel=0.01)
     assert known["max_speed_mps"] == pytest.approx(SPEED_MPS, rel=0.01)
     assert known["objects.bus"] == 1
