@@ -72,7 +72,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepare_folder(home: Path) -> None:
     (home / ".venv").mkdir(exist_ok=True)
     (home / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
-    for name in ("train.py", "configs", "constraints.txt", "pyproject.toml", "Makefile"):
+    for name in ("train.py", "data_preparation", "configs", "constraints.txt", "pyproject.toml", "Makefile"):
         (home / name).symlink_to(ROOT / name)
 
 
