@@ -67,6 +67,12 @@ def extract_mcap(settings: ExtractSettings) -> int:
                 remedy=f"see {folder / 'failures.jsonl'}, and --list for what is there",
             )
         _tell_end(folder, writer, counts, channels)
+    if len(opened) == 1 and settings.stride_seconds < settings.window_seconds:
+        logger.warning(
+            "one recording whose windows overlap: training would hold out what it has half seen, and its "
+            "figures would flatter; add recordings, or --stride-seconds %g",
+            settings.window_seconds,
+        )
     for file in side.unused() if side else ():
         logger.warning("%s names %r, which is none of the recordings", settings.text_csv, file)
     return 0

@@ -213,4 +213,4 @@ def _check(message: Any, topic: str, paths: Sequence[fields.Path], where: str) -
 
 
 def _tidy(unit: str) -> str:
-    return {"m/s/s": "m/s2", "rad/s/s": "rad/s2", "m/s^2": "m/s2"}.get(unit, unit)
+    return {"m/s/s": "m/s2", "m/s2/s": "m/s3", "rad/s/s": "rad/s2", "m/s^2": "m/s2"}.get(unit, unit)

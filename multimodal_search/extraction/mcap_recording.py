@@ -96,10 +96,12 @@ class RecordingReader:
         plan = self.plan
         buffer = SampleBuffer(self.signals, self.problems)
         cameras = {topic: camera_name(topic) for topic in self.picture_topics()}
+        self._pictures = {camera: [] for camera in cameras.values()}
         timing = buffer.topics | set(cameras)
         wanted = timing | ({plan.text_topic} if plan.text_topic else set())
         infos = {one.id: one for one in self.survey.channels.values() if one.topic in wanted}
         slack = 0.0 if plan.time == "log" else _SLACK_SECONDS
+        resume_seconds = self._last_finished()
         cutter = WindowCutter(plan.window_seconds, plan.stride_seconds, slack_seconds=slack)
         for raw in read_messages(file, self.survey, list(infos), self.problems, on_block=on_block):
             info = infos[raw.channel_id]
@@ -113,8 +115,7 @@ class RecordingReader:
                         self.problems[f"{info.topic}: came too late for its window"] += 1
                         continue
                     buffer.forget_before(cutter.open_since_ns)
-                if time_ns >= self._resume_ns():
-                    self._keep(info, raw, time_ns, message, buffer, cameras)
+                self._keep(info, raw, time_ns, message, buffer, cameras, resume_seconds)
             except SkipInput as skip:
                 self.problems[f"{info.topic}: {skip.reason}"] += 1
         for window in cutter.end():
@@ -136,12 +137,18 @@ class RecordingReader:
         message: Any,
         buffer: SampleBuffer,
         cameras: dict[str, str],
+        resume_seconds: float,
     ) -> None:
+        needed = self._offset(time_ns) >= resume_seconds
         if info.topic in cameras:
-            taken = self._pictures.setdefault(cameras[info.topic], [])
+            taken = self._pictures[cameras[info.topic]]
             # a twentieth less, so that a camera's jitter does not make it every second picture but one
             if taken and 0 <= time_ns - taken[-1][0] < self.plan.keyframe_seconds * 0.95e9:
                 return
+            if not needed:
+                taken.append((time_ns, ""))  # so that later keyframes are those of a run that was not cut
+        if not needed:
+            return
         if message is None:
             message = self.decoders.decode(info, raw.data)
         if info.topic in buffer.topics:
@@ -183,12 +190,17 @@ class RecordingReader:
     def _offset(self, time_ns: int) -> float:
         return (time_ns - (self._start_ns or 0)) / 1e9
 
-    def _resume_ns(self) -> int:
-        """Nothing before is needed: the last window that is finished began here."""
+    def _last_finished(self) -> float:
+        """Seconds to the start of the last window that is finished; nothing before is needed."""
         own = f"{self.recording.name}_"
-        offsets = [float(one.removeprefix(own)) for one in self.finished if one.startswith(own)]
-        self.finished = {one for one in self.finished if one.startswith(own)} if len(offsets) else set()
-        return round(max(offsets, default=-1e9) * 1e9) + (self._start_ns or 0)
+        return max(
+            (
+                float(one.removeprefix(own))
+                for one in self.finished
+                if re.fullmatch(rf"{re.escape(own)}-?[\d.]+", one)
+            ),
+            default=-np.inf,
+        )
 
     def _close(self, window: Window, buffer: SampleBuffer) -> Iterator[Scene]:
         plan = self.plan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import struct
 from collections.abc import Callable, Mapping
@@ -38,7 +39,7 @@ def write_mcap(
     """``<log>.mcap``: the scenes of a drive with their pauses; labels and bounds as metadata records.
 
     Topics: ``/vehicle/motion`` (10 Hz, the channels of the sample world as doubles), a picture a scene on
-    ``/CAM_FRONT/image_rect_compressed``, texts on ``/events``. A second run writes only what is missing.
+    ``/CAM_FRONT/image_rect_compressed``, texts on ``/events``. A second run writes only what differs.
 
     Raises:
         SettingsError: an unknown encoding or camera.
@@ -58,10 +59,12 @@ def write_mcap(
         drives.setdefault(scene.log, []).append(scene)
     for log, members in with_progress(list(drives.items()), progress):
         path = folder / f"{log}.mcap"
-        # the last drive of an earlier, smaller world lacks scenes
-        if not path.exists() or len(members) < 5 or log == list(drives)[-1]:
+        content = io.BytesIO()
+        write_drive(content, members, encoding, chosen)
+        # the last drive of an earlier, smaller world lacks scenes; one that does not change keeps its date
+        if not path.exists() or path.read_bytes() != content.getvalue():
             with write_atomically(path) as file:
-                write_drive(file, members, encoding, chosen)
+                file.write(content.getvalue())
     return folder
 
 

@@ -15,6 +15,8 @@ import pytest
 
 pytest.importorskip("mcap")
 
+from mcap.reader import make_reader
+
 from multimodal_search.cli import main
 from multimodal_search.errors import SkipInput
 from multimodal_search.extraction.mcap_decoding import Decoders
@@ -100,6 +102,17 @@ def test_what_a_file_yields(real_data: Path, name: str) -> None:
 def test_what_a_rosbag2_yields(real_data: Path, name: str) -> None:
     [path] = (real_data / "mcap/rosbag2").rglob(name)
     assert _yield(path) == ROSBAG2[name]
+
+
+@pytest.mark.parametrize("name", [name for name, (messages, _, _) in YIELDS.items() if messages])
+def test_the_library_reads_the_same_messages_in_the_same_order(real_data: Path, name: str) -> None:
+    path = real_data / "mcap" / name
+    with _opened(path) as (file, found):
+        messages = read_messages(file, found, list(found.channels), Counter())
+        ours = [(one.channel_id, one.log_ns, one.data) for one in messages]
+        file.seek(0)
+        theirs = [(one.channel_id, one.log_time, one.data) for _, _, one in make_reader(file).iter_messages()]
+    assert ours == theirs
 
 
 def test_every_file_is_named_here(real_data: Path) -> None:
