@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections import Counter
@@ -26,7 +27,7 @@ from multimodal_search.types import Failure
 logger = logging.getLogger("multimodal_search")
 
 _DEFAULT_FOLDER = Path("extracted_data")
-_DONE_FILE = ".mcap-recordings.json"  # recordings that were read to their end: name -> content key
+_DONE_FILE = ".mcap-recordings.json"  # name -> content key, and whether it was read to its end
 
 
 def extract_mcap(settings: ExtractSettings) -> int:
@@ -92,20 +93,22 @@ def _write_all(
     with tqdm(total=total_bytes, unit="B", unit_scale=True, desc="recordings", disable=None) as bar:
         for one in opened:
             recording = one.recording
-            if recording.name in done:
-                if done[recording.name] != recording.key:
-                    raise OutputError(
-                        f"{recording.name} was extracted before from a file that has changed since.",
-                        where=recording.address,
-                        remedy="--overwrite to begin again, or another --output-dir",
-                    )
+            key, whole = done.get(recording.name, (recording.key, False))
+            if key != recording.key:
+                raise OutputError(
+                    f"{recording.name} was extracted before from a file that has changed since.",
+                    where=recording.address,
+                    remedy="--overwrite to begin again, or another --output-dir",
+                )
+            if whole:
                 bar.update(one.survey.size_bytes)
                 continue
             if _enough(settings, writer):
                 break
-            whole = _write_one(settings, plan, one, side, writer, bar, counts)
-            if whole:
-                done[recording.name] = recording.key
+            done[recording.name] = (recording.key, False)
+            write_json(done_file, done)
+            if _write_one(settings, plan, one, side, writer, bar, counts):
+                done[recording.name] = (recording.key, True)
                 write_json(done_file, done)
     return counts
 
@@ -156,19 +159,23 @@ def _enough(settings: ExtractSettings, writer: ExtractedWriter) -> bool:
 
 def _made_from(settings: ExtractSettings, plan: Plan) -> dict[str, Any]:
     """What decides a window's content. Not which recordings: more may be added to a folder."""
-    texts = {
-        "text_csv": str(settings.text_csv) if settings.text_csv else None,
-        "signal_map": settings.signal_map,
-    }
+    texts = {"text_csv": _digest(settings.text_csv), "signal_map": settings.signal_map or settings.guess}
+    if settings.signal_map and Path(settings.signal_map).is_file():
+        texts["signal_map"] = _digest(Path(settings.signal_map))
     return {"source": "mcap", **asdict(plan), **texts}
 
 
-def _read_done(path: Path) -> dict[str, str]:
+def _digest(path: Path | None) -> str | None:
+    """A file's name and content: when it was edited, what was made with it is not mixed with what comes."""
+    return None if path is None else f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+
+
+def _read_done(path: Path) -> dict[str, tuple[str, bool]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return {str(name): (str(key), bool(whole)) for name, (key, whole) in content.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _tell_end(

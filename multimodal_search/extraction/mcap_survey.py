@@ -12,6 +12,7 @@ from multimodal_search.extraction import mcap_records as records
 
 logger = logging.getLogger("multimodal_search")
 
+_LARGE_BYTES = 500_000_000  # a pass over more is told, since it takes a while
 _BLOCK_BYTES = 1 << 20  # messages outside chunks are read in runs of about this size
 
 
@@ -100,7 +101,11 @@ def survey(file: BinaryIO, size_bytes: int) -> Survey:
     """
     records.check_magic(file)
     found = _from_summary(file, size_bytes)
-    return found if found is not None else _Scan(file, size_bytes).run()
+    if found is not None:
+        return found
+    if size_bytes > _LARGE_BYTES:
+        logger.info("no index, or a broken one: %.1f GB are passed through first", size_bytes / 1e9)
+    return _Scan(file, size_bytes).run()
 
 
 def _from_summary(file: BinaryIO, size_bytes: int) -> Survey | None:

@@ -219,9 +219,23 @@ def test_another_setting_or_a_changed_file_is_not_mixed_in(
     write_mcap(speeds(30))
     assert extract("--mcap", path) == 2
     assert "changed" in extract.err
+    assert extract("--mcap", path, "--overwrite", "--num-scenes", 1) == 0
+    write_mcap(speeds(40))  # also while only a part is there
+    assert extract("--mcap", path) == 2
     assert extract("--mcap", path, "--overwrite") == 0
     assert extract("--mcap", path, write_mcap(speeds(20), name="more.mcap")) == 0
     assert {one["log"] for one in extract.records} == {"drive", "more"}
+
+
+def test_an_edited_map_is_not_mixed_in(
+    extract: Extract, write_mcap: Write, speeds: Speeds, tmp_path: Path
+) -> None:
+    own, path = tmp_path / "map.yaml", write_mcap(speeds(20))
+    own.write_text("signals: {v: /speed.speed_mps}")
+    assert extract("--mcap", path, "--map", own) == 0
+    own.write_text("signals: {v: {field: /speed.speed_mps, unit: km/h}}")
+    assert extract("--mcap", path, "--map", own) == 2
+    assert "signal_map was" in extract.err
 
 
 @pytest.mark.slow
