@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from multimodal_search.rendering import kernels
+from multimodal_search.rendering.framing import along
 from multimodal_search.rendering.shape import Colours, Faces, Shape
 from multimodal_search.types import FloatArray
 
@@ -16,6 +17,7 @@ STEPS = 1 << 19
 
 _NEIGHBOURS = 16
 _NORMAL_STEPS = 256.0
+_AXIS_STEPS = 2.0**30  # libraries differ in the last bits
 _TURNS = {"z": (0, 1, 2), "y": (2, 0, 1), "x": (1, 2, 0)}
 
 
@@ -40,7 +42,7 @@ class Model:
         return len(self.faces) == 0
 
 
-def prepare(shape: Shape, up: str = "z") -> Model:
+def prepare(shape: Shape, up: str = "z", *, aligned: bool = False) -> Model:
     """Centre by the bounding box, scale so that the farthest point touches the unit ball, snap to a grid.
 
     Scaling by the farthest point and not by a side keeps the size of a specimen that was turned.
@@ -48,12 +50,40 @@ def prepare(shape: Shape, up: str = "z") -> Model:
     Args:
         shape: checked.
         up: axis of the file that points up.
+        aligned: turn it to its own axes first (see ``_own_axes``).
     """
     points = _snapped(shape.vertices[:, _TURNS[up]])
+    if aligned:
+        points = _snapped(np.stack([along(points, axis) for axis in _own_axes(points, shape.faces)], axis=1))
     if not len(shape.faces):
         return Model(points, shape.faces, _cloud_normals(points), shape)
     welded = _welded(points)
     return Model(points, shape.faces, kernels.corner_normals(points, shape.faces, welded), shape)
+
+
+def _own_axes(points: FloatArray, faces: Faces) -> FloatArray:
+    """(3, 3) rows: the direction in which the specimen extends most, the next, and the least, which is up.
+
+    Principal axes of the surface (of the points, without faces), each turned so that the longer tail is on
+    its positive side; the last one follows from the other two, so that nothing is mirrored.
+    """
+    places, weights = points, np.ones(len(points))
+    if len(faces):
+        corners = points[faces]
+        u, v = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+        area = np.sqrt(np.square(np.cross(u, v)).sum(axis=1))
+        if area.any():
+            places, weights = corners.mean(axis=1), area
+    weights = weights / weights.sum()
+    centred = places - (places * weights[:, None]).sum(axis=0)
+    spread = np.array([[(one * other * weights).sum() for other in centred.T] for one in centred.T])
+    first, second = np.linalg.eigh(spread)[1].T[[2, 1]]
+    axes = []
+    for axis in (first, second):
+        tail = (along(centred, axis) ** 3 * weights).sum()
+        axes.append(axis if tail >= 0 else -axis)
+    rows = np.stack([axes[0], axes[1], np.cross(axes[0], axes[1])])
+    return np.asarray(np.rint(rows * _AXIS_STEPS) / _AXIS_STEPS)
 
 
 def _snapped(vertices: FloatArray) -> FloatArray:

@@ -96,6 +96,7 @@ def looks_of(settings: RenderSettings) -> Looks:
         elevations=tuple(settings.elevations),
         background="#{:02x}{:02x}{:02x}".format(*parse_colour(settings.background)),
         up=settings.up,
+        align=settings.align,
         format=settings.format,
     )
 

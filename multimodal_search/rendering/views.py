@@ -31,6 +31,7 @@ class Looks:
 
     Attributes:
         up: axis of the files that points up.
+        align: ``none``, or ``principal``: each specimen is turned to its own axes first.
         format: png or jpg.
     """
 
@@ -40,6 +41,7 @@ class Looks:
     elevations: tuple[float, ...] = ()
     background: str = "white"
     up: str = "z"
+    align: str = "none"
     format: str = "png"
 
     def axes(self) -> FloatArray:
@@ -58,7 +60,7 @@ def draw_views(shape: Shape, renderer: Renderer, looks: Looks) -> Iterator[Pictu
     Raises:
         SkipInput: it cannot be drawn, or a view is empty.
     """
-    model = prepare(shape, looks.up)
+    model = prepare(shape, looks.up, aligned=looks.align == "principal")
     for view, axes in enumerate(looks.axes()):
         picture = renderer.draw(model, axes)
         if coverage(picture) < LEAST_COVERAGE:

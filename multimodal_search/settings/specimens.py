@@ -24,6 +24,9 @@ class ViewSettings(Settings):
     )
     background: str = Field("white", description="white, black, grey or #rrggbb")
     up: Literal["x", "y", "z"] = Field("z", description="which axis of the files points up")
+    align: Literal["none", "principal"] = Field(
+        "none", description="principal: turn each specimen to its own axes, where files lie in any position"
+    )
     renderer: Renderer = Field(
         "zbuffer", description="zbuffer: needs nothing but pip; vtk: needs the package vtk and OpenGL"
     )

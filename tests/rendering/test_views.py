@@ -69,6 +69,19 @@ def test_unit_and_place_change_no_pixel(name: str, unit: float, moved: float) ->
     assert drawn(other, looks) == drawn(shape, looks)
 
 
+@pytest.mark.parametrize("name", ["tooth", "shell", "horn"])
+def test_aligned_specimens_look_the_same_however_they_were_turned(name: str) -> None:
+    generator = np.random.default_rng(2)
+    shape = CLASSES[name](generator)
+    looks = dataclasses.replace(LOOKS, views=4)
+    for aligned, least in (("none", 0.0), ("principal", 0.98)):
+        looks = dataclasses.replace(looks, align=aligned)
+        one, other = (list(draw_views(turned(shape, generator), RENDERER, looks)) for _ in range(2))
+        shares = [(a.seen & b.seen).sum() / (a.seen | b.seen).sum() for a, b in zip(one, other, strict=True)]
+        assert min(shares) >= least
+        assert least or min(shares) < 0.9
+
+
 def test_the_same_twice(lumpy: Shape) -> None:
     assert drawn(lumpy) == drawn(lumpy)
 
