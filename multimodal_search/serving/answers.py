@@ -205,7 +205,8 @@ def moment_of(hit: Hit, place: tuple[float, float] | None, texts: list[str]) -> 
         frames=list(hit.frames),
         image_url=url_of("images", hit.id) if picture else None,
         thumbnail_url=url_of("thumbnails", hit.id) if picture else None,
-        signal_url=url_of("signals", hit.id) if hit.series_path is not None else None,
+        # other signals (a CAN bus folder, s3://) cannot be read moment by moment
+        signal_url=url_of("signals", hit.id) if (hit.series_path or "").endswith(".npy") else None,
         metadata=_plain(hit.metadata),
         x=None if place is None else place[0],
         y=None if place is None else place[1],

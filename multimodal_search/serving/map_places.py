@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 
 from multimodal_search.analysis.cluster_files import CLUSTERS_FILE, cluster_labels
 from multimodal_search.analysis.map_files import INFO_FILE, PARQUET_FILE, read_former
-from multimodal_search.analysis.naming import name_of, telling_terms
 from multimodal_search.errors import DataError
 from multimodal_search.export.scenes_map import FILE as SCENES_FILE
 from multimodal_search.search.searcher import Searcher
@@ -192,7 +191,10 @@ def _labels_of_file(path: Path, ids: Sequence[str]) -> list[str | None] | None:
 
 
 def _areas(places: npt.NDArray[np.float32], texts: Sequence[str | None]) -> list[str | None]:
+    # scikit-learn is slow to import, and the first answer does not need it
     from sklearn.cluster import KMeans
+
+    from multimodal_search.analysis.naming import name_of, telling_terms
 
     there = np.flatnonzero(np.isfinite(places).all(axis=1))
     count = int(np.clip(np.sqrt(len(there) / 8), 1, 14))

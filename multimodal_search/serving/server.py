@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
@@ -9,12 +10,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+import torch
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from multimodal_search.embedding.bulk import s3_options
-from multimodal_search.errors import SettingsError
+from multimodal_search.errors import ProjectError, SettingsError
 from multimodal_search.projectors.bundle import read_bundle_info
 from multimodal_search.serving.app import build
 from multimodal_search.serving.measuring import SHARED
@@ -50,11 +53,10 @@ def serve(settings: ServeSettings) -> int:
         uploads.mkdir()
         if settings.workers > 1:
             print(f"The search page is at {address}  (Ctrl-C ends it)", flush=True)
-            _several(settings, Path(shared), listening)
-        else:
-            app, _ = build(settings, uploads)
-            print(f"The search page is at {address}  (Ctrl-C ends it)", flush=True)
-            uvicorn.Server(_config(settings, app)).run(sockets=[listening])
+            return _several(settings, Path(shared), listening)
+        app, _ = build(settings, uploads)
+        print(f"The search page is at {address}  (Ctrl-C ends it)", flush=True)
+        uvicorn.Server(_config(settings, app)).run(sockets=[listening])
     return 0
 
 
@@ -81,22 +83,19 @@ def with_token(settings: ServeSettings) -> ServeSettings:
 
 def worker() -> ASGIApp:
     """The application of one process of several; its settings come from the one that started it."""
-    settings = ServeSettings.model_validate_json(os.environ[_SETTINGS])
+    settings = ServeSettings.model_validate(json.loads(os.environ[_SETTINGS]))
     settings = settings.model_copy(update={"token": os.environ.get(TOKEN) or None})
-    configure_logging_of_worker()
-    configure_s3(s3_options(settings))
-    import torch
-
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // settings.workers))
-    return build(settings, Path(os.environ[_UPLOADS]))[0]
-
-
-def configure_logging_of_worker() -> None:
-    """What is worth knowing, as the first process shows it."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    configure_s3(s3_options(settings))
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // settings.workers))
+    try:
+        return build(settings, Path(os.environ[_UPLOADS]))[0]
+    except ProjectError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(STARTUP_FAILURE)  # else it would be started again and again
 
 
-def _several(settings: ServeSettings, shared: Path, listening: socket.socket) -> None:
+def _several(settings: ServeSettings, shared: Path, listening: socket.socket) -> int:
     metrics = shared / "metrics"
     metrics.mkdir()
     # the token apart: settings may be shown, an environment is seen by nobody else
@@ -109,7 +108,9 @@ def _several(settings: ServeSettings, shared: Path, listening: socket.socket) ->
     config.factory = True
     config.workers = settings.workers
     config.timeout_worker_healthcheck = _START_SECONDS
-    Multiprocess(config, sockets=[listening]).run()
+    processes = Multiprocess(config, sockets=[listening])
+    processes.run()
+    return 2 if any(one.exitcode == STARTUP_FAILURE for one in processes.processes) else 0
 
 
 def _config(settings: ServeSettings, app: ASGIApp | str) -> uvicorn.Config:

@@ -155,6 +155,12 @@ def with_moments(bundle: Path, out: Path, items: list[Item], seed: int = 0) -> P
     return out
 
 
+@pytest.fixture(scope="session", name="with_moments")
+def with_moments_fixture() -> Callable[..., Path]:
+    """``with_moments``: tests are no package."""
+    return with_moments
+
+
 @pytest.fixture(scope="session")
 def drive(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three drives of eight keyframes, half a second apart, with ids that a browser has to encode."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
+import hmac
 import pickle
 import re
 import shutil
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.exceptions import HTTPException
 from starlette.testclient import TestClient
 
 from multimodal_search.cli import main
@@ -25,6 +27,7 @@ from multimodal_search.serving.problems import without_paths
 from multimodal_search.serving.security import Keeper, is_loopback
 from multimodal_search.serving.server import with_token
 from multimodal_search.settings.serving import ServeSettings
+from multimodal_search.types import Item
 
 Open = Callable[..., TestClient]
 TOKEN = "0123456789abcdef-secret"
@@ -113,8 +116,6 @@ def test_guessing_tokens_is_slow(open_client: Open, monkeypatch: pytest.MonkeyPa
 
 def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[tuple[bytes, bytes]] = []
-    import hmac
-
     own = hmac.compare_digest
     monkeypatch.setattr(
         "multimodal_search.serving.security.hmac.compare_digest",
@@ -152,26 +153,15 @@ def test_no_request_names_a_path(client: TestClient, path: str) -> None:
             assert "root:" not in answer.text
 
 
-def _with_image_path(bundle: Path, out: Path, image_path: str) -> Path:
-    """A bundle whose first moment says that its picture is there."""
-    import sys
-
-    conftest = next(module for name, module in sys.modules.items() if name.endswith("serving.conftest"))
-    items = [
-        conftest.Item(id=f"m{number}", scene_id="s", image_path=image_path if number == 0 else None)
-        for number in range(2)
-    ]
-    return Path(conftest.with_moments(bundle, out, items))
-
-
 @pytest.mark.parametrize("form", ["dots", "absolute"])
 def test_an_index_that_leads_out_of_the_root_is_not_followed(
-    open_client: Open, bundle: Path, tmp_path: Path, form: str
+    open_client: Open, bundle: Path, tmp_path: Path, with_moments: Callable[..., Path], form: str
 ) -> None:
     Image.new("RGB", (50, 50), "red").save(tmp_path / "secret.jpg")
     (tmp_path / "root").mkdir()
     image_path = "../secret.jpg" if form == "dots" else str(tmp_path / "secret.jpg")
-    folder = _with_image_path(bundle, tmp_path / "led", image_path)
+    items = [Item(id="m0", scene_id="s", image_path=image_path), Item(id="m1", scene_id="s")]
+    folder = with_moments(bundle, tmp_path / "led", items)
     client = open_client(folder, images_root=str(tmp_path / "root"))
     for route in ("thumbnails", "images"):
         assert client.get(f"/{route}/m0").status_code == 404
@@ -230,32 +220,21 @@ def test_the_type_is_told_by_the_content(client: TestClient, bundle: Path) -> No
         assert answer.status_code == 422, content
 
 
-def test_a_slow_upload_is_ended(open_client: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "BODY_SECONDS", 0.2)
-    client = open_client()
+def test_a_slow_upload_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BODY_SECONDS", 0.1)
 
-    def drip() -> Any:
-        for _ in range(20):
-            yield b" "
-            time.sleep(0.1)
+    async def drip() -> dict[str, Any]:
+        await asyncio.sleep(0.03)
+        return {"type": "http.request", "body": b" ", "more_body": True}
 
-    # the test client reads a body before it asks: the server's own clock has to run
-    from multimodal_search.serving.limits import _Body
-
-    async def receive() -> dict[str, Any]:
-        import asyncio
-
-        await asyncio.sleep(1)
-        return {"type": "http.request"}
-
-    import asyncio
-
-    from starlette.exceptions import HTTPException
+    async def read() -> int:
+        body = limits._Body(drip, most_bytes=100)
+        while True:
+            await body.receive()
 
     with pytest.raises(HTTPException) as caught:
-        asyncio.run(_Body(receive, 100).receive())
+        asyncio.run(read())
     assert caught.value.status_code == 408
-    assert client is not None
 
 
 # Series: .npy without pickles, CSV
@@ -443,4 +422,3 @@ def test_the_port_is_taken(bundle: Path, capsys: pytest.CaptureFixture[str]) -> 
         port = str(other.getsockname()[1])
         assert main(["serve", "--bundle", str(bundle), "--port", port]) == 2
     assert "another --port" in capsys.readouterr().err
-    assert json.dumps(port)
