@@ -30,7 +30,7 @@ renderer = vtk.vtkRenderer(); window.AddRenderer(renderer)
 source = vtk.vtkSphereSource(); mapper = vtk.vtkPolyDataMapper()
 mapper.SetInputConnection(source.GetOutputPort()); actor = vtk.vtkActor(); actor.SetMapper(mapper)
 renderer.AddActor(actor); window.Render()
-pixels = vtk.vtkUnsignedCharArray(); window.GetPixelData(32, 32, 32, 32, 0, pixels)
+pixels = vtk.vtkUnsignedCharArray(); window.GetPixelData(32, 32, 32, 32, 0, pixels, 0)
 assert pixels.GetValue(0) > 100, "nothing was drawn"
 words = [line.split(":", 1)[1].strip() for line in window.ReportCapabilities().splitlines()
          if line.startswith("OpenGL version string")]
@@ -89,7 +89,7 @@ class VtkRenderer:
         self._window.Render()
         side = self._side_px
         pixels, depth = self._vtk.vtkUnsignedCharArray(), self._vtk.vtkFloatArray()
-        self._window.GetPixelData(0, 0, side - 1, side - 1, 0, pixels)
+        self._window.GetPixelData(0, 0, side - 1, side - 1, 0, pixels, 0)
         self._window.GetZbufferData(0, 0, side - 1, side - 1, depth)
         to_numpy = _support().vtk_to_numpy
         colours = to_numpy(pixels).reshape(side, side, 3)[::-1].copy()
