@@ -140,6 +140,7 @@ def _write_one(
         for scene in reader.scenes(file, bar.update):
             writer.add(scene.record, scene.series)
             counts["windows"] += 1
+            counts["texts"] += bool(scene.record["description"])
             if _enough(settings, writer):
                 return False
     counts["recordings"] += 1
@@ -190,5 +191,9 @@ def _tell_end(
         len(channels),
         f", {len(writer.failures)} notes on what was left out in failures.jsonl" if writer.failures else "",
     )
+    if counts["windows"] and not counts["texts"]:
+        logger.info(
+            "no window has a text for words to find: --text-topic, --text-csv, or --describe for sentences"
+        )
     series = " --include-timeseries" if channels else ""
     logger.info("next: python train.py --data-dir %s%s", folder, series)

@@ -36,7 +36,7 @@ def listing(recording: Recording, survey: Survey, decoders: Decoders, examples: 
             if is_picture(infos[0].type)
             else "video: frames are not read"
             if is_video(infos[0].type)
-            else examples.reasons.get(topic, "cannot be read")
+            else examples.why_not(topic)
             if examples[topic] is None
             else ""
         )

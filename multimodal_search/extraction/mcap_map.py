@@ -95,6 +95,11 @@ class Examples:
         """Those with messages, the most frequent first."""
         return sorted(self._survey.topics(), key=lambda topic: (-self._survey.count(topic), topic))
 
+    def why_not(self, topic: str) -> str:
+        """Why there is no message of a topic that has some."""
+        known = self._decoders.why_not(self._survey.topics()[topic][0])
+        return known or self.reasons.get(topic, "its chunks are broken")
+
     def type_of(self, topic: str) -> str:
         """The message type of a topic."""
         return self._survey.topics()[topic][0].type
@@ -161,7 +166,7 @@ def _resolve_one(name: str, source: SignalSource, examples: Examples, where: str
     problem: DataError | None = None
     for topic in topics:
         try:
-            _check(examples[topic], topic, paths, f"{where}, signal {name}")
+            _check(examples, topic, paths, f"{where}, signal {name}")
         except DataError as error:
             problem = problem or error
             continue
@@ -196,9 +201,14 @@ def _candidates(source: SignalSource, examples: Examples, where: str) -> tuple[l
     return topics, texts
 
 
-def _check(message: Any, topic: str, paths: Sequence[fields.Path], where: str) -> None:
+def _check(examples: Examples, topic: str, paths: Sequence[fields.Path], where: str) -> None:
+    message = examples[topic]
     if message is None:
-        raise DataError(f"Messages of {topic} do not decode.", where=where, remedy="--list says why")
+        raise DataError(
+            f"{topic} cannot be used: {examples.why_not(topic)}.",
+            where=where,
+            remedy="take another topic; --list shows which can be read",
+        )
     for path in paths:
         try:
             fields.number_at(message, path)

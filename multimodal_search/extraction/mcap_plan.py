@@ -108,8 +108,8 @@ def make_plan(
         raise DataError(
             "No signal and no picture was found in any recording.",
             where=shown_addresses(opened),
-            remedy="look with --list; name signals with --map FILE.yaml, or let --guess take what it finds "
-            f"(ready maps: {', '.join(READY)})",
+            remedy="look with --list, then name signals with --map FILE.yaml"
+            + ("" if settings.guess else ", or let --guess take what it finds"),
         )
     _tell(opened, pictures)
     plan = Plan(

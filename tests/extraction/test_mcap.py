@@ -167,8 +167,8 @@ def test_what_cannot_be_used_is_counted_and_the_rest_is_kept(
 @pytest.mark.parametrize(
     ("options", "flags", "what"),
     [
-        ({"encoding": "cbor"}, ["--map", "{map}"], "do not decode"),
-        ({"encoding": "cdr", "schema": False}, ["--map", "{map}"], "do not decode"),
+        ({"encoding": "cbor"}, ["--map", "{map}"], "'cbor' is not known"),
+        ({"encoding": "cdr", "schema": False}, ["--map", "{map}"], "no schema"),
         ({}, ["--map", "none.yaml"], "no map 'none.yaml'"),
         ({}, ["--map", "can", "--image-topics", "/cam"], "no topic /cam|No recording has a topic /cam"),
         ({}, ["--text-topic", "/evnts"], "No recording has a topic /evnts"),

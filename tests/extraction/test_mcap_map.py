@@ -146,3 +146,38 @@ def test_a_guess_of_nothing_is_none(write_mcap: Write) -> None:
     path = write_mcap([("/mouse", 1, {"clientX": 1.0})])
     with path.open("rb") as file:
         assert guess([Examples(file, survey(file, path.stat().st_size), Decoders())]) is None
+
+
+def _signals(path: Path, chosen: SignalMap) -> dict[str, str]:
+    return {one.name: one.told().split(" <- ")[1] for one in _resolve(path, chosen, strict=False)}
+
+
+def test_the_ready_map_of_foxgloves_nuscenes(write_mcap: Write) -> None:
+    vector = {"x": 1.0, "y": 0.0, "z": 0.0}
+    odom = {"accel": vector, "orientation": {**vector, "w": 0.0}, "pos": vector, "rotation_rate": vector}
+    pose = {"pose": {"position": vector, "orientation": {**vector, "w": 0.0}}}
+    with_can = write_mcap([("/odom", 1, {**odom, "vel": vector}), ("/pose", 2, pose)], name="a.mcap")
+    assert _signals(with_can, load_map("nuscenes")) == {
+        "speed_mps": "/odom.vel.x [m/s]",
+        "acceleration_mps2": "/odom.accel.x [m/s2]",
+        "yaw_rate_radps": "/odom.rotation_rate.z [rad/s]",
+    }
+    without = write_mcap(
+        [("/pose", 2, pose), ("/gps", 3, {"latitude": 1.0, "longitude": 2.0})], name="b.mcap"
+    )
+    found = _signals(without, load_map("nuscenes"))
+    assert found["speed_mps"] == "path_speed of /pose: pose.position.x, pose.position.y [m/s]"
+    assert found["yaw_rate_radps"].startswith("yaw_rate of /pose")
+    assert _signals(without, all_ready()) == found
+
+
+def test_the_ready_map_of_ros_goes_by_type(write_mcap: Write) -> None:
+    fix = {"latitude": 1.0, "longitude": 2.0}
+    imu = {"linear_acceleration": {"x": 1.0}, "angular_velocity": {"z": 1.0}}
+    types = {"/a": "sensor_msgs/msg/NavSatFix", "/b": "sensor_msgs/Imu"}
+    path = write_mcap([("/a", 1, fix), ("/b", 2, imu)], types=types)
+    assert _signals(path, load_map("ros")) == {
+        "speed_mps": "ground_speed of /a: latitude, longitude [m/s]",
+        "acceleration_mps2": "/b.linear_acceleration.x [m/s2]",
+        "yaw_rate_radps": "/b.angular_velocity.z [rad/s]",
+    }
