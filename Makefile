@@ -6,14 +6,20 @@ BIN    := $(VENV)/bin
 KEY    := $(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)
 BASE   := $(VENV)/.base-$(KEY)
 DEV    := $(VENV)/.dev-$(KEY)
+SERVE  := $(VENV)/.serve-$(KEY)
 # make demo DEMO_FLAGS="--sample-scenes 1000"
 DEMO_FLAGS ?=
 
-.PHONY: help demo test test-fast check format constraints clean
+# make serve BUNDLE=output SERVE_FLAGS="--port 8080"
+BUNDLE ?= output
+SERVE_FLAGS ?=
+
+.PHONY: help demo serve test test-fast check format constraints clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo         install, train on the sample data with signals, write output/"
+	@echo "make serve        the search page over BUNDLE (output); trains on the sample data where there is none"
 	@echo "make test         install what testing needs and run every test"
 	@echo "make test-fast    every test but the slow ones"
 	@echo "make check        format, lint and types, without changing a file"
@@ -22,6 +28,11 @@ help:
 
 demo: | $(BASE)
 	$(BIN)/python train.py --use-sample-data --include-timeseries --output-dir output $(DEMO_FLAGS)
+
+serve: | $(SERVE)
+	@test -f $(BUNDLE)/bundle.json || \
+	  $(BIN)/python train.py --use-sample-data --include-timeseries --output-dir $(BUNDLE) $(DEMO_FLAGS)
+	$(BIN)/python -m multimodal_search serve --bundle $(BUNDLE) $(SERVE_FLAGS)
 
 test: | $(DEV)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -41,6 +52,10 @@ format: | $(DEV)
 # What testing needs includes the base, so a .venv made by `make test` serves `make demo` as it is.
 $(BASE): | $(VENV)/bin/python
 	@if [ ! -e $(DEV) ]; then $(BIN)/python -m pip install --quiet -c constraints.txt -e . ; fi
+	@touch $@
+
+$(SERVE): | $(VENV)/bin/python
+	@if [ ! -e $(DEV) ]; then $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[serve]' ; fi
 	@touch $@
 
 $(DEV): | $(VENV)/bin/python

@@ -26,6 +26,7 @@ NEEDS_BUNDLE = {
     "bundle.md",
     "engines-of-search.md",
     "search.md",
+    "search-page.md",
     "map.md",
     "clusters.md",
     "README.md",
@@ -72,7 +73,16 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepare_folder(home: Path) -> None:
     (home / ".venv").mkdir(exist_ok=True)
     (home / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
-    for name in ("train.py", "data_preparation", "configs", "constraints.txt", "pyproject.toml", "Makefile"):
+    for name in (
+        "train.py",
+        "data_preparation",
+        "sagemaker",
+        "benchmarks",
+        "configs",
+        "constraints.txt",
+        "pyproject.toml",
+        "Makefile",
+    ):
         (home / name).symlink_to(ROOT / name)
 
 
