@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from multimodal_search.errors import MissingDependencyError, SkipInput, require
@@ -19,6 +21,8 @@ _BY_LIBRARY = {
     "ros1": ("mcap_ros1.decoder", ("ros1msg",)),
     "cdr": ("mcap_ros2.decoder", ("ros2msg",)),
 }
+_ROS1_LINE = re.compile(r"={80}|MSG: [\w/]+|[A-Za-z][\w/]*(\[\d*\])?\s+[A-Za-z]\w*", re.ASCII)
+_ROS1_CONSTANT = re.compile(r"\s*[a-z]\w*\s+\w+\s*=", re.ASCII)
 ENCODINGS = ("json", *_BY_LIBRARY)
 
 
@@ -73,12 +77,33 @@ class Decoders:
             return SkipInput("events of a service, which are not read")
         if info.encoding not in self._factories:
             self._factories[info.encoding] = require(module, extra="mcap").DecoderFactory()
+        schema = _plain_ros1(info.schema) if info.encoding == "ros1" else info.schema
+        if schema is None:
+            return SkipInput(f"schema {info.schema.name!r} is no definition of ROS 1")
         try:
             with contextlib.redirect_stderr(io.StringIO()):  # the parser of ROS 2 prints what it raises
-                decoder: Decode = self._factories[info.encoding].decoder_for(info.encoding, info.schema)
+                decoder: Decode = self._factories[info.encoding].decoder_for(info.encoding, schema)
         except Exception as error:
             return SkipInput(f"schema {info.schema.name!r} cannot be understood ({_short(error)})")
         return decoder
+
+
+def _plain_ros1(schema: Any) -> Any | None:
+    """The definition with nothing but fields; None where a line is neither a field nor known.
+
+    genpy writes Python from definitions and runs it. Comments and constants, which decoding does not need,
+    could carry code into that; names and types of letters cannot.
+    """
+    lines = []
+    for line in schema.data.decode("utf-8", "replace").splitlines():
+        text = line.strip() if _ROS1_CONSTANT.match(line) else line.partition("#")[0].strip()
+        if _ROS1_LINE.fullmatch(text):
+            lines.append(text)
+        elif text and not _ROS1_CONSTANT.match(text):
+            return None
+    if not re.fullmatch(r"\w+/\w+", schema.name, re.ASCII):
+        return None
+    return replace(schema, data="\n".join(lines).encode())
 
 
 def _short(error: Exception) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,7 +75,9 @@ def test_bytes_that_are_no_message_are_skipped(encoding: str, data: bytes) -> No
         (_channel("cdr", "ros2msg", content=b"NOT A }{ DEFINITION"), "cannot be understood"),
         (_channel("cdr", "ros2msg", content=b"int64 a\n---\nint64 b\n"), "events of a service"),
         (_channel("protobuf", "protobuf", content=b"\xff\xff"), "cannot be understood"),
-        (_channel("ros1", "ros1msg", content=b"nonsense"), "cannot be understood"),
+        (_channel("ros1", "ros1msg", content=b"nonsense"), "no definition of ROS 1"),
+        (_channel("ros1", "ros1msg", "x/Y(Z)", b"float64 a"), "no definition of ROS 1"),
+        (_channel("ros1", "ros1msg", content=b"other/Type a"), "cannot be understood"),
     ],
 )
 def test_channels_that_cannot_be_decoded_say_why(
@@ -111,3 +115,38 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
 )
 def test_stamps(message: Any, wanted: int | None) -> None:
     assert fields.stamp_ns(message) == wanted
+
+
+_CODE = "__import__('pathlib').Path('pwned').touch()"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'string X=a" + {_CODE} + "\'\\',
+        f'# """ + {_CODE} + """',
+        f"int32 X={_CODE}",
+        f"float64 b;{_CODE}",
+        f"float64[3;{_CODE}] b",
+        f"string X='\n{_CODE}\n'",
+    ],
+)
+def test_a_ros1_definition_is_never_run(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    info = _channel("ros1", "ros1msg", content=f"float64 a\n{line}\n".encode())
+    try:
+        message = Decoders().decode(info, struct.pack("<d", 2.5))
+        assert fields.number_at(message, ("a",)) == 2.5
+    except SkipInput as skip:
+        assert "no definition" in skip.reason  # noqa: PT017
+    assert not list(tmp_path.iterdir())
+
+
+def test_constants_and_comments_of_ros1_do_no_harm() -> None:
+    content = b"# a comment\nint8 OK = 1 # fine\nstring NAME=it's #1\n"
+    content += b"float64   a # metres\n\nuint8[] b\nstd_msgs/Header[2] c\n"
+    content += b"=" * 80 + b"\nMSG: std_msgs/Header\nuint32 seq\ntime stamp\nstring frame_id\n"
+    info = _channel("ros1", "ros1msg", content=content)
+    data = struct.pack("<dI3s", 2.5, 3, b"abc") + struct.pack("<IIII", 1, 2, 3, 0) * 2
+    message = Decoders().decode(info, data)
+    assert (message.a, bytes(message.b), message.c[1].seq) == (2.5, b"abc", 1)

@@ -29,6 +29,8 @@ def test_a_signal_finds_its_manoeuvre_in_unseen_scenes(tmp_path: Path) -> None:
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["labels"]["timeseries->text"]["manoeuvre"]["mAP"] >= 0.7
 
+    assert "recording" not in metrics["labels"]["timeseries->text"]  # a file's address is no label
+
     records = {one["scene_id"]: one for one in json.loads((data / "scenes_metadata.json").read_text())}
     log_of = {scene_id: record["log"] for scene_id, record in records.items()}
     unseen = set(metrics["splits"]["test"])
