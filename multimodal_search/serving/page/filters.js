@@ -1,10 +1,11 @@
 // Filters made from the metadata there is: kinds to choose, numbers between bounds, a stretch of time, an expression.
 
 import { byId, el } from "./dom.js";
+import { fieldsInOrder, tells } from "./fields.js";
 import { fieldName, number, t, valueName } from "./language.js";
 import { change, on, state } from "./store.js";
 
-const MICROSECONDS = 1e6;
+const SHOWN_AT_FIRST = 8;
 
 export function startFilters() {
   on("query", refresh);
@@ -24,14 +25,24 @@ function closeOthers(but) {
   for (const menu of document.querySelectorAll("details.menu[open]")) if (menu !== but) menu.open = false;
 }
 
-let shown = []; // one {menu, summary()} a filter
+let shown = []; // one {menu, name, chosen(), fill()} a filter
+let rest = []; // those of them that are folded away
+let unfolded = false;
+
+function unfold() {
+  unfolded = !unfolded;
+  byId("filters").querySelector(".more-filters").setAttribute("aria-expanded", String(unfolded));
+  refresh();
+}
 
 function draw() {
-  // names that nearly every moment has its own of come last
-  const fields = state.config.fields.toSorted((one, other) => one.more - other.more);
-  shown = fields.map(filter).filter(Boolean);
-  shown.push(expression(), options());
-  byId("filters").replaceChildren(...shown.map((one) => one.menu));
+  const fields = fieldsInOrder();
+  const made = fields.map((field) => ({ field, one: filter(field) })).filter(({ one }) => one);
+  const first = made.filter(({ field }, place) => place < SHOWN_AT_FIRST && tells(field)).map(({ one }) => one);
+  rest = made.map(({ one }) => one).filter((one) => !first.includes(one));
+  shown = [...first, ...rest, expression(), options()];
+  const more = el("button", { type: "button", class: "quiet more-filters", hidden: !rest.length, "aria-expanded": String(unfolded), on: { click: unfold } }, t("more_filters"));
+  byId("filters").replaceChildren(...[...first, ...rest].map((one) => one.menu), more, ...shown.slice(-2).map((one) => one.menu));
   refresh();
 }
 
@@ -41,6 +52,7 @@ function refresh() {
     const chosen = one.chosen();
     one.menu.dataset.chosen = chosen ? "yes" : "no";
     one.menu.querySelector("summary").replaceChildren(one.name, chosen ? el("b", {}, chosen) : "");
+    one.menu.hidden = rest.includes(one) && !unfolded && !chosen;
     if (!one.menu.contains(document.activeElement)) one.fill();
   }
 }
@@ -104,7 +116,7 @@ const niceStep = (width) => 10 ** Math.floor(Math.log10((width || 1) / 20));
 
 function time(field) {
   const isMicroseconds = Number.isFinite(field.min);
-  const day = (value) => (value === undefined || value === null ? null : new Date(isMicroseconds ? value / MICROSECONDS * 1000 : value).toISOString().slice(0, 16));
+  const day = (value) => (value === undefined || value === null ? null : new Date(isMicroseconds ? value / 1000 : value).toISOString().slice(0, 16));
   const [first, last] = [day(field.min), day(field.max)];
   const sides = ["after", "before"].map((side) =>
     el("label", {}, t(side === "after" ? "from" : "to"), el("input", {

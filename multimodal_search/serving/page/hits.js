@@ -2,7 +2,8 @@
 
 import { getJson, inPath } from "./api.js";
 import { byId, el, icon, iconButton } from "./dom.js";
-import { described, fieldName, moment, number, t, valueName } from "./language.js";
+import { tells } from "./fields.js";
+import { described, fieldName, moment, t, valueName } from "./language.js";
 import { drawTimeline, sceneTimes } from "./timeline.js";
 import { sparkline } from "./signal-plot.js";
 import { change, on, state, tell } from "./store.js";
@@ -22,6 +23,7 @@ function draw() {
   const focused = document.activeElement?.closest?.(".card")?.dataset.id;
   const cards = state.hits.map(card);
   byId("hits").replaceChildren(...cards);
+  byId("hits").dataset.signals = state.hits.some((one) => one.signal_url) ? "some" : "none";
   cards.forEach((one) => seen.observe(one));
   if (focused) cards.find((one) => one.dataset.id === focused)?.querySelector(".card-open").focus();
   markVotes();
@@ -59,7 +61,8 @@ const langOf = (text) => (/[\u3040-\u30ff]/.test(text) ? "ja" : null);
 /** Some of the metadata, what is filtered by first. */
 function facts(hit) {
   const asked = new Set([...Object.keys(state.query.choices), ...Object.keys(state.query.ranges)]);
-  const names = Object.keys(hit.metadata).filter((name) => name !== "location" && typeof hit.metadata[name] !== "object");
+  const telling = new Set(state.config.fields.filter(tells).map((one) => one.name));
+  const names = Object.keys(hit.metadata).filter((name) => name !== "location" && telling.has(name) && typeof hit.metadata[name] !== "object");
   names.sort((one, other) => asked.has(other) - asked.has(one));
   return names.slice(0, SHOWN_FIELDS).map((name) => {
     const value = hit.metadata[name];

@@ -23,6 +23,7 @@ void main() {
   shown = vec4(colour.rgb * alpha, alpha);
 }`;
 const KINDS = 256; // codes are one byte
+const COLUMNS = [["place", 2, "FLOAT", 8], ["code", 1, "UNSIGNED_BYTE", 1], ["lit", 1, "UNSIGNED_BYTE", 1]];
 
 /** What draws on this canvas: {set, colour, light, draw}. */
 export function painter(canvas) {
@@ -31,25 +32,33 @@ export function painter(canvas) {
 }
 
 function webgl(canvas, gl) {
-  let kept = {}; // what was given, to be given again after the context was lost
+  const kept = {}; // what was given, to be given again after the context was lost
   let count = 0;
-  let where = {};
+  let stride = 0; // which of the points are drawn: every so many
+  const where = {};
   const buffers = {};
   const begin = () => {
     const program = linked(gl);
     gl.useProgram(program);
     for (const name of ["centre", "scale", "size", "palette", "anyLit"]) where[name] = gl.getUniformLocation(program, name);
-    [["place", 2, gl.FLOAT], ["code", 1, gl.UNSIGNED_BYTE], ["lit", 1, gl.UNSIGNED_BYTE]].forEach(([name, width, type]) => {
+    for (const [name] of COLUMNS) {
       buffers[name] = gl.createBuffer();
-      const at = gl.getAttribLocation(program, name);
-      gl.bindBuffer(gl.ARRAY_BUFFER, buffers[name]);
-      gl.enableVertexAttribArray(at);
-      gl.vertexAttribPointer(at, width, type, false, 0, 0);
-    });
+      where[name] = gl.getAttribLocation(program, name);
+      gl.enableVertexAttribArray(where[name]);
+    }
+    stride = 0;
     gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
     for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, filter, gl.NEAREST);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+  };
+  const step = (every) => {
+    if (every === stride) return;
+    stride = every;
+    for (const [name, width, type, bytes] of COLUMNS) {
+      gl.bindBuffer(gl.ARRAY_BUFFER, buffers[name]);
+      gl.vertexAttribPointer(where[name], width, gl[type], false, bytes * every, 0);
+    }
   };
   const fill = (name, data) => {
     gl.bindBuffer(gl.ARRAY_BUFFER, buffers[name]);
@@ -75,8 +84,9 @@ function webgl(canvas, gl) {
       kept.lit = lit;
       fill("lit", lit ?? new Uint8Array(count));
     },
-    /** {x, y} at the middle, `zoom` pixels a unit, points of `size` pixels; all in the canvas's own pixels. */
-    draw({ x, y, zoom, size }) {
+    /** {x, y} at the middle, `zoom` pixels a unit, points of `size` pixels (the canvas's own); one of `every` points. */
+    draw({ x, y, zoom, size, every }) {
+      step(every);
       gl.viewport(0, 0, canvas.width, canvas.height);
       gl.clearColor(0, 0, 0, 0);
       gl.clear(gl.COLOR_BUFFER_BIT);
@@ -84,7 +94,7 @@ function webgl(canvas, gl) {
       gl.uniform2f(where.scale, (2 * zoom) / canvas.width, (2 * zoom) / canvas.height);
       gl.uniform1f(where.size, size);
       gl.uniform1f(where.anyLit, kept.lit ? 1 : 0);
-      gl.drawArrays(gl.POINTS, 0, count);
+      gl.drawArrays(gl.POINTS, 0, Math.floor((count - 1) / every) + 1);
     },
   };
   canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
@@ -126,11 +136,12 @@ function rectangles(canvas) {
       order = Uint32Array.from(codes.keys()).sort((one, other) => codes[one] - codes[other]); // one change of colour a kind
     },
     light: (given) => (lit = given),
-    draw({ x, y, zoom, size }) {
+    draw({ x, y, zoom, size, every }) {
       const { width, height } = canvas;
       context.clearRect(0, 0, width, height);
       let last = -1;
-      for (const point of order) {
+      for (let at = 0; at < order.length; at += every) {
+        const point = order[at];
         const across = (places[2 * point] - x) * zoom + width / 2;
         const down = height / 2 - (places[2 * point + 1] - y) * zoom;
         if (across < 0 || down < 0 || across > width || down > height) continue;

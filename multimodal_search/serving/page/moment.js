@@ -83,7 +83,7 @@ function signal(found) {
   signalOf(found.id).then((one) => waiting.replaceWith(stretchPlot(one, (start, end) => {
     const part = { kind: "stretch", value: found.id, start, end, weight: 1 };
     change({ words: "", not: "", parts: [part], scenario: "", moment: "" });
-  })), problem);
+  })), (error) => waiting.replaceWith(el("p", { class: "hint" }, error.message)));
   return place;
 }
 

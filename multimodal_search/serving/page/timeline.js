@@ -44,7 +44,7 @@ export function drawTimeline(node, hit, times) {
   }
   const mark = el("i", { class: "mark" });
   mark.style.left = `${place(start)}%`;
-  mark.style.width = `${place(end) - place(start)}%`;
+  mark.style.width = `${Math.max(0, place(end) - place(start))}%`;
   node.append(mark);
   node.setAttribute("role", "img");
   node.setAttribute("aria-label", label);
