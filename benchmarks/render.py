@@ -82,7 +82,9 @@ def memory(folder: Path, kind: str, specimens: int) -> None:
     write_sample(meshes, specimens)
     command = [sys.executable, "-m", "multimodal_search", "render", "--in", str(meshes), "--out", str(out)]
     began = time.perf_counter()
-    child = subprocess.Popen([*command, "--size", "384", "--renderer", kind], stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(
+        [*command, "--size", "384", "--renderer", kind], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     watched = psutil.Process(child.pid)
     after_20, most = 0.0, 0.0
     while child.poll() is None:

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from multimodal_search.cli.train import settings_from
-from multimodal_search.settings import EmbedSettings, parse
+from multimodal_search.settings import EmbedSettings, SpecimensSettings, parse
 
 ROOT = Path(__file__).parents[1]
 BULK = sorted((ROOT / "configs").glob("bulk-*.yaml"))
-CONFIGS = sorted({*(ROOT / "configs").glob("*.yaml")} - {*BULK})
+SPECIMENS = ROOT / "configs" / "specimens.yaml"
+CONFIGS = sorted({*(ROOT / "configs").glob("*.yaml")} - {SPECIMENS, *BULK})
 
 
 def test_there_are_configs() -> None:
@@ -42,3 +43,13 @@ def test_the_bulk_command_in_the_comment_parses(config: Path, monkeypatch: pytes
     settings = parse(EmbedSettings, shlex.split(command[1]), prog="multimodal-search embed", summary="")
     sources = [settings.image_dir, settings.path_file, settings.nuscenes_path, settings.data_dir]
     assert sum(bool(one) for one in sources) == 1
+
+
+def test_the_command_for_specimens_parses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    command = re.search(r"^# multimodal-search specimens (.+)$", SPECIMENS.read_text(encoding="utf-8"), re.M)
+    assert command
+    settings = parse(
+        SpecimensSettings, shlex.split(command[1]), prog="multimodal-search specimens", summary=""
+    )
+    assert settings.encoder == "hf/facebook/dinov2-small"

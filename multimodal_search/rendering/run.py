@@ -141,7 +141,13 @@ def _work(workers: Crew, out: Path, missing: list[Specimen], record: Record) -> 
     new, began, saved = 0, time.monotonic(), time.monotonic()
     try:
         for outcome in tqdm(
-            workers.run(tasks), total=len(tasks), desc="rendering", unit="specimen", delay=2.0, leave=False
+            workers.run(tasks),
+            total=len(tasks),
+            desc="rendering",
+            unit="specimen",
+            delay=2.0,
+            mininterval=1.0,
+            leave=False,
         ):
             record.note(known[outcome.task.id], outcome)
             new += outcome.reason is None
