@@ -5,12 +5,18 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
 import uuid
+import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from multimodal_search import storage
 
@@ -31,6 +37,35 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder} (MULTIMODAL_SEARCH_REAL_DATA names another place)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def environment() -> Callable[..., Path]:
+    """Makes an environment for packages that cannot share ours, in the temporary folder; gives its python.
+
+    ``environment(name, packages, lends_ours=True)`` also sees the packages that the tests run on.
+    """
+
+    def make(name: str, packages: list[str], *, lends_ours: bool = False) -> Path:
+        home = Path(tempfile.gettempdir()) / f"multimodal-search-{os.getuid()}"
+        home.mkdir(exist_ok=True)
+        folder = home / f"{name}-{sys.version_info[0]}.{sys.version_info[1]}"
+        python, ready = folder / "bin" / "python", folder / "ready"
+        with FileLock(f"{folder}.lock"):
+            if ready.exists() and ready.read_text() == "\n".join(packages):
+                return python
+            venv.create(folder, with_pip=True, clear=True)
+            install = [python, "-m", "pip", "install", "--quiet", *packages]
+            done = subprocess.run(install, capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(f"pip could not make the environment {name}: {done.stderr[-300:]}")
+            if lends_ours:
+                site = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
+                (site / "zz_ours.pth").write_text(sysconfig.get_path("purelib") + "\n")
+            ready.write_text("\n".join(packages))
+        return python
+
+    return make
 
 
 @pytest.fixture(scope="session")

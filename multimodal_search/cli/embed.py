@@ -7,13 +7,18 @@ import logging
 from collections.abc import Iterator, Sequence
 
 from multimodal_search.cli import COMMANDS
-from multimodal_search.cli.launcher import configure_logging
+from multimodal_search.cli.launcher import configure_logging, leaving_the_reason
 from multimodal_search.errors import OutputError
 from multimodal_search.settings import EmbedSettings, parse
 
 
 def main(argv: Sequence[str]) -> int:
     """Embed, or say how long it would take."""
+    with leaving_the_reason():
+        return _embed(argv)
+
+
+def _embed(argv: Sequence[str]) -> int:
     settings = parse(EmbedSettings, argv, prog="multimodal-search embed", summary=COMMANDS["embed"])
     configure_logging()
     with _log_file(settings):

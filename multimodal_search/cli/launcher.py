@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-_OUTPUT = {"local": "output", "colab": "/content/output", "sagemaker": "/opt/ml/model"}
-_FEATURES = {"colab": "/content/features", "sagemaker": "/opt/ml/checkpoints/features"}
+from multimodal_search.errors import ProjectError
+
+_FAILURE_CHARACTERS = 1024  # as much as the service shows
 
 
 def detect_cloud(environment: Mapping[str, str] = os.environ) -> str:
@@ -22,13 +25,51 @@ def detect_cloud(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def place_defaults(cloud: str, environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """The settings that follow from the place; files and flags override them."""
-    defaults: dict[str, Any] = {"cloud": cloud, "output_dir": _OUTPUT[cloud]}
-    if cloud in _FEATURES:
-        defaults["features_dir"] = _FEATURES[cloud]
-    if cloud == "sagemaker":
-        defaults["output_dir"] = environment.get("SM_MODEL_DIR", _OUTPUT[cloud])
-    return defaults
+    """The settings that follow from the place; files and flags override them.
+
+    A SageMaker job ends without a signal that its program gets, and begins again on another machine: what is
+    under ``checkpoints`` is all that it keeps, so features and checkpoints go there, and it resumes.
+    """
+    if cloud == "colab":
+        return {"cloud": cloud, "output_dir": "/content/output", "features_dir": "/content/features"}
+    if cloud == "local":
+        return {"cloud": cloud, "output_dir": "output"}
+    model = Path(environment.get("SM_MODEL_DIR", "/opt/ml/model"))
+    kept = model.parent / "checkpoints"
+    return {
+        "cloud": cloud,
+        "output_dir": str(model),
+        "checkpoint_dir": str(kept / "training"),
+        "features_dir": str(kept / "features"),
+        "resume": True,
+    }
+
+
+def process_options(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Options of Lightning's Trainer where torchrun started several processes, on one or more machines."""
+    here = environment.get("LOCAL_WORLD_SIZE", "")
+    world = environment.get("WORLD_SIZE", "")
+    if not (here.isdigit() and world.isdigit()) or int(world) < 2:
+        return {}
+    return {"devices": int(here), "num_nodes": int(world) // int(here), "strategy": "ddp"}
+
+
+@contextlib.contextmanager
+def leaving_the_reason(environment: Mapping[str, str] = os.environ) -> Iterator[None]:
+    """In a SageMaker job, a failure's reason goes into the file whose text the service shows.
+
+    The first of several processes that fail says why; the others fail because of it.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        if detect_cloud(environment) == "sagemaker":
+            folder = environment.get("SM_OUTPUT_DIR", "/opt/ml/output")
+            file = Path(environment.get("SM_OUTPUT_FAILURE") or Path(folder) / "failure")
+            told = str(error) if isinstance(error, ProjectError) else f"{type(error).__name__}: {error}"
+            with contextlib.suppress(OSError), file.open("x", encoding="utf-8") as out:
+                out.write(told[:_FAILURE_CHARACTERS])
+        raise
 
 
 def sagemaker_channel(environment: Mapping[str, str] = os.environ) -> str | None:

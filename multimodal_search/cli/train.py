@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from multimodal_search.cli import COMMANDS
-from multimodal_search.cli.launcher import configure_logging, detect_cloud, place_defaults, sagemaker_channel
+from multimodal_search.cli.launcher import (
+    configure_logging,
+    detect_cloud,
+    leaving_the_reason,
+    place_defaults,
+    process_options,
+    sagemaker_channel,
+)
 from multimodal_search.settings import TrainSettings, check, parse
 
 
@@ -17,14 +24,20 @@ def settings_from(argv: Sequence[str], prog: str = "multimodal-search train") ->
     channel = sagemaker_channel() if cloud == "sagemaker" else None
     if channel and not any((asked.data_dir, asked.nuscenes_path, asked.pairs, asked.use_sample_data)):
         place["data_dir"] = channel
-    return check(TrainSettings, {**place, **asked.model_dump(exclude_unset=True), "cloud": cloud})
+    if asked.skip_training:
+        place.pop("resume", None)
+    given = asked.model_dump(exclude_unset=True)
+    if trainer := {**process_options(), **given.get("trainer", {})}:
+        given["trainer"] = trainer
+    return check(TrainSettings, {**place, **given, "cloud": cloud})
 
 
 def main(argv: Sequence[str]) -> int:
     """Train, measure and export."""
-    settings = settings_from(argv)
-    configure_logging()
-    from multimodal_search.training.run import run
+    with leaving_the_reason():
+        settings = settings_from(argv)
+        configure_logging()
+        from multimodal_search.training.run import run
 
-    run(settings)
+        run(settings)
     return 0

@@ -29,7 +29,7 @@ from multimodal_search.training.module import (
 )
 from multimodal_search.training.retrieval import reciprocal_ranks, retrieval_set, summary
 from multimodal_search.training.runner import History, load_checkpoint, run_training
-from multimodal_search.training.trainer import CHECKPOINTS, accelerator_of, check_trainer_options
+from multimodal_search.training.trainer import accelerator_of, check_trainer_options, checkpoint_folder
 from multimodal_search.training.warm_start import Start, start_heads
 from multimodal_search.types import Modality, MomentFeatures
 
@@ -85,7 +85,9 @@ def fit(
     key = _run_key(features, splits, settings, start)
     history = History(first, key)
     run_training(module, data, settings, output_dir, [history, *callbacks], key=key, validates=bool(first))
-    epoch = load_checkpoint(module, output_dir / CHECKPOINTS / ("best.ckpt" if first else "last.ckpt"))
+    epoch = load_checkpoint(
+        module, checkpoint_folder(settings, output_dir) / ("best.ckpt" if first else "last.ckpt")
+    )
     if not first and not start.pre_aligned:
         # nothing is held out to compare on, and a closed form of few scenes has no claim of its own
         trained = f"trained (epoch {epoch})"

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from multimodal_search import storage
+from multimodal_search import __version__, storage
 from multimodal_search.encoders.base import FrozenEncoder
 from multimodal_search.errors import EncoderError, SettingsError
 from multimodal_search.export.bundle import BundleContents, write_bundle
@@ -31,12 +31,13 @@ from multimodal_search.training import prepare
 from multimodal_search.training.evaluation import project_with, splits_beside
 from multimodal_search.training.fit import FitResult, fit, untrained
 from multimodal_search.training.given import Given, check_asked, check_bundle, entries, open_given
+from multimodal_search.training.metric_lines import MetricLines, unseen_line
 from multimodal_search.training.selection import choose_series_encoder
 from multimodal_search.training.trainer import check_trainer_options
 from multimodal_search.types import FeatureSet, Modality, MomentFeatures
 
 logger = logging.getLogger("multimodal_search")
-_PACKAGES = ("multimodal-search", "torch", "lightning", "open_clip_torch", "transformers", "numpy")
+_PACKAGES = ("torch", "lightning", "open_clip_torch", "transformers", "numpy")
 
 
 @dataclass
@@ -109,6 +110,8 @@ def run(settings: TrainSettings) -> Path:
         output,
     )
     logger.info("\n%s\n", format_table(metrics))
+    if settings.cloud == "sagemaker":
+        logger.info("%s", unseen_line(metrics))
     if settings.s3_output:
         storage.upload_folder(output, settings.s3_output, last="bundle.json")
         logger.info("copied to %s", settings.s3_output)
@@ -218,7 +221,8 @@ def _heads(
     if settings.skip_training:
         logger.warning("--skip-training without a bundle in %s: the heads are untrained", output)
         return untrained(features, splits, settings)
-    return fit(features, splits, settings, output)
+    in_job = settings.cloud == "sagemaker"
+    return fit(features, splits, settings, output, [MetricLines()] if in_job else [])
 
 
 def _with_heads(features: MomentFeatures, result: FitResult) -> MomentFeatures:
@@ -256,7 +260,7 @@ def _info(
         logit_scales=result.logit_scales,
         data=data,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions={name: version(name) for name in _PACKAGES},
+        versions={"multimodal-search": __version__, **{name: version(name) for name in _PACKAGES}},
         licence=licence,
         notes=tuple(result.notes),
     )

@@ -20,7 +20,7 @@ from multimodal_search.errors import BundleError, SettingsError
 from multimodal_search.settings.models import TrainSettings
 from multimodal_search.training.datamodule import MomentsDataModule
 from multimodal_search.training.module import AlignmentModule
-from multimodal_search.training.trainer import CHECKPOINTS, make_trainer, quiet_lightning
+from multimodal_search.training.trainer import checkpoint_folder, make_trainer, quiet_lightning
 
 _log = logging.getLogger(__name__)
 _KEY = "multimodal_search_run"
@@ -82,7 +82,7 @@ def run_training(
         SettingsError: the checkpoint belongs to other settings or other data.
         KeyboardInterrupt: stopped by the user.
     """
-    folder = output_dir / CHECKPOINTS
+    folder = checkpoint_folder(settings, output_dir)
     last = folder / "last.ckpt"
     resumed = settings.resume and last.is_file()
     if resumed:

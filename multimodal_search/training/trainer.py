@@ -42,6 +42,11 @@ _RESERVED = {
 }
 
 
+def checkpoint_folder(settings: TrainSettings, output_dir: Path) -> Path:
+    """Where ``best.ckpt`` and ``last.ckpt`` are."""
+    return settings.checkpoint_dir or output_dir / CHECKPOINTS
+
+
 def accelerator_of(device: str) -> str:
     """Lightning's name for ``--device``.
 
@@ -93,7 +98,7 @@ def make_trainer(
         SettingsError: an option under ``trainer:`` that cannot be met, or ``--device cuda`` without one.
     """
     check_trainer_options(settings.trainer)
-    folder = output_dir / CHECKPOINTS
+    folder = checkpoint_folder(settings, output_dir)
     own: list[Callback] = []
     if validates:
         own.append(_Patience(monitor=MONITOR, mode="max", patience=PATIENCE_EPOCHS))

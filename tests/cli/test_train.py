@@ -167,3 +167,16 @@ def test_a_sagemaker_job_reads_its_channel(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("SM_CHANNEL_TRAINING", "/opt/ml/input/data/training")
     assert settings_from([]).data_dir == "/opt/ml/input/data/training"
     assert settings_from(["--use_sample_data", "True"]).data_dir is None
+
+
+def test_a_job_keeps_what_a_restart_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SM_MODEL_DIR", "/opt/ml/model")
+    settings = settings_from(["--use-sample-data"])
+    assert settings.resume
+    assert str(settings.checkpoint_dir) == "/opt/ml/checkpoints/training"
+    assert str(settings.features_dir) == "/opt/ml/checkpoints/features"
+    assert not settings_from(["--use-sample-data", "--skip-training"]).resume
+    for name, value in {"WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}.items():
+        monkeypatch.setenv(name, value)
+    trainer = settings_from(["--use-sample-data"]).trainer
+    assert trainer == {"devices": 4, "num_nodes": 2, "strategy": "ddp"}

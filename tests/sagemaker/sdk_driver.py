@@ -1,0 +1,59 @@
+"""Runs in an environment that has a SageMaker SDK and moto: submits to moto, prints the requests as JSON.
+
+``python sdk_driver.py`` reads {"script", "argv"} from its standard input.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+from moto import mock_aws
+
+ROOT = Path(__file__).parents[2]
+TRUST = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}}]}
+
+
+@mock_aws
+def submit(script: str, argv: list[str]) -> dict[str, Any]:
+    """What CreateTrainingJob gets, what was uploaded, and what the program said by its exit code."""
+    requests: list[dict[str, Any]] = []
+    plain = boto3.Session
+
+    def watched(**options: Any) -> boto3.Session:
+        session = plain(**options)
+        session.events.register(
+            "provide-client-params.sagemaker.CreateTrainingJob", lambda params, **_: requests.append(params)
+        )
+        return session
+
+    boto3.Session = watched  # type: ignore[misc, assignment]
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="data")
+    s3.put_object(Bucket="data", Key="scenes/scenes_metadata.json", Body=b"[]")
+    s3.put_object(Bucket="data", Key="paths.txt", Body=b"a.jpg\n")
+    role = {"Version": "2012-10-17", **TRUST}
+    boto3.client("iam").create_role(RoleName="Trainer", AssumeRolePolicyDocument=json.dumps(role))
+    spec = importlib.util.spec_from_file_location("program", ROOT / "sagemaker" / script)
+    assert spec is not None
+    assert spec.loader is not None
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    code = program.main(argv)
+    keys = [one["Key"] for one in s3.list_objects_v2(Bucket="data").get("Contents", [])]
+    buckets = [one["Name"] for one in s3.list_buckets()["Buckets"]]
+    return {"code": code, "requests": requests, "keys": keys, "buckets": buckets}
+
+
+if __name__ == "__main__":
+    os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_DEFAULT_REGION="us-east-1")
+    os.environ.update(AWS_EC2_METADATA_DISABLED="true")
+    os.environ.pop("AWS_ENDPOINT_URL", None)
+    order = json.load(sys.stdin)
+    said = submit(order["script"], order["argv"])
+    print("\nANSWER " + json.dumps(said, default=str))

@@ -1,0 +1,120 @@
+"""The job itself: SageMaker's own toolkit starts train.py out of the uploaded archive, on moto's S3."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+pytestmark = pytest.mark.slow
+
+# The guide's own names; SDK 2 sends a Python boolean as True, SDK 3 as true.
+FLAGS = {
+    "epochs": "3",
+    "batch-size": "16",
+    "limit": "20",
+    "cloud": "sagemaker",
+    "include-timeseries": "True",
+    "image-encoder": "sample/vit",
+    "text-encoder": "sample/text",
+}
+
+
+def weights(place: Path) -> dict[str, torch.Tensor]:
+    checkpoint: dict[str, Any] = torch.load(place / "checkpoints/training/last.ckpt", weights_only=True)
+    state: dict[str, torch.Tensor] = checkpoint["state_dict"]
+    return state
+
+
+def test_a_job_leaves_its_bundle_where_the_service_takes_it(
+    instance: Any, archive: Any, scenes: Path, bucket: str, s3_client: Any, scripts: Any
+) -> None:
+    flags = {
+        **FLAGS,
+        "include-timeseries": "true",
+        "use-sample-data": "False",
+        "s3-output": f"s3://{bucket}/copy",
+    }
+    code, log = instance.run(flags, archive(), {"training": scenes})
+    assert code == 0, log
+    model = instance.base / "model"
+    info = json.loads((model / "bundle.json").read_text())
+    assert set(info["heads"]) == {"image", "text", "timeseries"}
+    assert (instance.base / "checkpoints/training/last.ckpt").is_file()
+    assert (instance.base / "checkpoints/features").is_dir()
+    assert not (model / "checkpoints").exists(), "checkpoints are no part of the model"
+    assert not (instance.base / "output/failure").exists()
+    copied = s3_client.get_object(Bucket=bucket, Key="copy/bundle.json")["Body"].read()
+    assert copied == (model / "bundle.json").read_bytes()
+    for name, regex in scripts("specification").TRAINING_METRICS.items():
+        found = re.findall(regex, log)
+        assert found, name
+        assert len(found) == (3 if name.startswith(("train", "val")) else 1)
+        assert all(float(one) == float(one) for one in found), name
+
+
+def test_a_failing_job_leaves_its_reason(instance: Any, archive: Any, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    code, _ = instance.run(FLAGS, archive(installs=False), {"training": tmp_path / "empty"})
+    assert code != 0
+    reason = (instance.base / "output/failure").read_text()
+    assert "scenes_metadata.json" in reason
+    assert "to do:" in reason
+    assert len(reason) <= 1024
+    assert "Traceback" not in reason
+
+
+def test_a_killed_job_goes_on_elsewhere(instance: Any, archive: Any, scenes: Path, tmp_path: Path) -> None:
+    flags = {**FLAGS, "epochs": "200", "learning-rate": "1e-5"}
+    last = instance.base / "checkpoints/training/last.ckpt"
+    packed = archive(installs=False)
+    process = instance.start(flags, packed, {"training": scenes})
+    deadline = time.monotonic() + 240
+    while not last.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert last.exists()
+    assert not (instance.base / "model/bundle.json").exists()
+    epoch = torch.load(last, weights_only=True)["epoch"]
+    # another machine: only the checkpoints come along
+    again = type(instance)(tmp_path / "again", instance.python, instance.endpoint)
+    again.base.mkdir()
+    (instance.base / "checkpoints").rename(again.base / "checkpoints")
+    code, log = again.run(flags, packed, {"training": scenes})
+    assert code == 0, log
+    assert (again.base / "model/bundle.json").is_file()
+    first = int(re.findall(r"\[metrics\] epoch=(\d+)", log)[0])
+    assert first == epoch + 2, "epochs are counted from 1 in the log, from 0 in the checkpoint"
+
+
+def test_two_instances_train_the_heads_of_one(
+    instance: Any, archive: Any, scenes: Path, tmp_path: Path
+) -> None:
+    packed = archive(installs=False)
+    code, log = instance.run(FLAGS, packed, {"training": scenes})
+    assert code == 0, log
+    hosts = ["127.0.0.1", "localhost"]  # names that both resolve here; the first one is the master
+    processes = []
+    for number, host in enumerate(hosts):
+        one = type(instance)(tmp_path / f"node{number}", instance.python, instance.endpoint)
+        processes.append(
+            one.start(FLAGS, packed, {"training": scenes}, hosts=hosts, host=host, distributed=True)
+        )
+    logs = [process.communicate(timeout=240)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(logs)
+    assert (tmp_path / "node0/model/bundle.json").is_file()
+    assert not (tmp_path / "node1/model/bundle.json").exists()
+    regex = r"train:loss=([0-9.e+-]+);"
+    alone, together = ([float(one) for one in re.findall(regex, text)] for text in (log, logs[0]))
+    assert len(alone) == 3
+    assert together == pytest.approx(alone, rel=1e-4)
+    for name, value in weights(instance.base).items():
+        torch.testing.assert_close(weights(tmp_path / "node0")[name], value, rtol=1e-3, atol=1e-5, msg=name)
