@@ -201,29 +201,20 @@ class _Extraction:
         if len(there) > asked:
             print(f"{len(there)} scenes are there from earlier runs; {asked} were asked for now")
         names = [self._release.scenes[index].name for index in there]
-        for listed, what in (
-            (
-                self._can.without(names) if self._can else [],
-                "recorded without CAN bus; signals are of the ego poses",
-            ),
-            (
-                self._can.misaligned(names) if self._can else [],
-                "off the planned route (the devkit's list); poses hold",
-            ),
-        ):
-            if listed:
-                print(f"{len(listed)} scenes {what}: {', '.join(listed)}")
+        if self._can is not None:
+            for what, listed in (
+                ("recorded without CAN bus, signals are of the ego poses", self._can.without(names)),
+                ("off the planned route by the devkit's list, the poses hold", self._can.misaligned(names)),
+            ):
+                if listed:
+                    print(f"{what} ({len(listed)}): {', '.join(listed)}")
         if not self._release.has_annotations:
             print("no annotations in this release: no counts of objects")
         failures = writer.failures
         if failures:
-            print(
-                f"{len(failures)} inputs could not be used, listed in {folder / 'failures.jsonl'}; the first:"
-            )
-            print(
-                f"  {failures[0].id}: {failures[0].reason}"
-                + (f" ({failures[0].path})" if failures[0].path else "")
-            )
+            print(f"could not be used, listed in {folder / FAILURES_FILE} ({len(failures)}); the first:")
+            first = failures[0]
+            print(f"  {first.id}: {first.reason}" + (f" ({first.path})" if first.path else ""))
         series = " --include-timeseries" if self._can else ""
         print(f"wrote {len(there)} scenes to {folder}")
         print(f"next: python train.py --data-dir {shlex.quote(str(folder))}{series}")

@@ -12,7 +12,7 @@ class ExtractSettings(S3Settings):
 
     nuscenes_path: Folder | None = Field(
         None,
-        description="a nuScenes root; needs the extra 'nuscenes'",
+        description="a nuScenes root; its CAN bus needs the extra 'nuscenes'",
         json_schema_extra={"flags": ["--dataroot"]},
     )
     nuscenes_version: str | None = Field(

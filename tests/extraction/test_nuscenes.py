@@ -129,7 +129,7 @@ def test_scenes_without_can_bus_are_listed(
     write_can(root, "scene-0161", "steeranglefeedback", messages)
     records = extract(root, tmp_path / "out")
     said = capsys.readouterr().out
-    assert "1 scenes recorded without CAN bus; signals are of the ego poses: scene-0161" in said
+    assert "recorded without CAN bus, signals are of the ego poses (1): scene-0161" in said
     assert "scene-0071" in said.partition("off the planned route")[2]
     assert {one["metadata"]["signals"] for one in records} == {"ego_pose"}
 
@@ -144,7 +144,7 @@ def test_a_partial_download_loses_nothing_and_is_completed_later(
     records = extract(root, out)
     assert [one["image_path"] is not None for one in records] == [True, False, False]
     said = capsys.readouterr().out
-    assert "2 inputs could not be used" in said
+    assert "failures.jsonl (2); the first:" in said
     assert "scene-0002: image missing (samples/CAM_FRONT/1-5.jpg)" in said
     assert len(ExtractedSource(out).items()) == 3, "text and signal are there"
     for path in tmp_path.glob("1-*.jpg"):
