@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,34 @@ def test_two_at_once_are_told_apart(root: Path, tmp_path: Path, capsys: pytest.C
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=False)
+    if done.returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.skipif(shutil.which("mount") is None or os.geteuid() != 0, reason="mounting needs root")
+def test_a_full_disk_is_told_and_what_was_finished_is_kept(
+    root: Path, tmp_path: Path, small_disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["extract", "--dataroot", str(root), "--output-dir", str(small_disk / "out")]
+    for free in (0, 40_000, 150_000):
+        filler = small_disk / "filler"
+        filler.unlink(missing_ok=True)
+        filler.write_bytes(b"0" * max(0, shutil.disk_usage(small_disk).free - free))
+        assert main(command) == 2
+        said = capsys.readouterr().err
+        assert "The disk is full" in said
+        assert "what was finished before is kept" in said
+        assert not list(small_disk.rglob("*.tmp"))
+    filler.unlink()
+    assert main(command) == 0
+    assert main([*command[:3], "--output-dir", str(tmp_path / "whole")]) == 0
+    assert contents(small_disk / "out") == contents(tmp_path / "whole")
