@@ -40,6 +40,7 @@ class ViewSettings(Settings):
     memory_gb: float = Field(
         4.0, ge=0.5, allow_inf_nan=False, description="most memory for one specimen (on Linux)"
     )
+    overwrite: bool = Field(False, description="make all anew, also by other settings than before")
 
 
 class RenderSettings(ViewSettings):
@@ -51,7 +52,6 @@ class RenderSettings(ViewSettings):
     )
     out: Folder = Field(description="folder for <category>/<specimen>_viewNN.png")
     format: Literal["png", "jpg"] = Field("png", description="of the pictures")
-    overwrite: bool = Field(False, description="render all anew, also by other settings than before")
 
 
 class PoolSettings(Settings):

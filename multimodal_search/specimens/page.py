@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,15 @@ from multimodal_search.storage import ensure_writable_folder, write_atomically
 PAGE_FILE = "index.html"
 ON_A_PAGE = 300
 _MAP_PX = 640
+_TYPICAL = 5
 
 _STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;margin:0 auto;max-width:1180px;padding:0 16px 40px;
 color:#222;background:#fff}
 h1{font-size:24px;margin:20px 0 4px}h2{font-size:17px;margin:0 0 6px;overflow-wrap:anywhere}
 a{color:#0b5cad}.quiet{color:#595959}nav{margin:8px 0}nav a{margin-right:10px}
-.top{display:flex;flex-wrap:wrap;gap:24px;align-items:flex-start}.top ul{list-style:none;padding:0;margin:0}
+.top{display:flex;flex-wrap:wrap;gap:24px;align-items:flex-start}
+.top ul{list-style:none;padding:0;margin:0;columns:2}.top li{break-inside:avoid;margin-bottom:6px}
 .dot{display:inline-block;width:11px;height:11px;border-radius:50%;margin-right:6px}
 svg.map{border:1px solid #ddd;max-width:100%;height:auto}svg.map circle:hover{stroke:#000;stroke-width:2}
 section{border-top:1px solid #ddd;padding:16px 0;scroll-margin-top:8px}section:target{background:#fff7dd}
@@ -99,7 +102,7 @@ def _gather(places: Places) -> Shown:
         if own in row_of and other in row_of:
             near[row_of[own]].append((row_of[other], distance))
     file = places.clusters / CLUSTERS_FILE
-    labels = cluster_labels(file, ids) if file.is_file() else [None] * len(ids)
+    labels = [_short(one) for one in cluster_labels(file, ids)] if file.is_file() else [None] * len(ids)
     names = [one or "" for one in labels]
     return Shown(
         ids,
@@ -109,6 +112,11 @@ def _gather(places: Places) -> Shown:
         list(zip(table["projection_x"], table["projection_y"], strict=True)),
         colouring("cluster", labels if file.is_file() else None, len(ids)),
     )
+
+
+def _short(label: str | None) -> str | None:
+    """Without texts a cluster has no name but its number: ``3: cluster 3`` says it twice."""
+    return None if label is None else re.sub(r"^(\d+): (cluster \1)$", r"\2", label)
 
 
 def _views(renders: Path, specimen: str) -> list[Path]:
@@ -135,7 +143,7 @@ def _head(shown: Shown, places: Places, title: str, failed: int) -> str:
             )
     legend = "".join(
         f'<li><span class="dot" style="background:{colour_of(shown.colours.kinds, number)}"></span>'
-        f"{html.escape(kind)} ({int((shown.colours.codes == number).sum())})</li>"
+        f"{html.escape(kind)} ({int((shown.colours.codes == number).sum())}){_typical(shown, number)}</li>"
         for number, kind in enumerate(shown.colours.kinds)
         if shown.colours.title
     )
@@ -143,6 +151,16 @@ def _head(shown: Shown, places: Places, title: str, failed: int) -> str:
         f'<h1>{html.escape(title)}</h1><p class="quiet">{" · ".join(told)}</p>'
         f'<div class="top">{_map(shown)}<ul>{legend}</ul></div>'
         '<p class="quiet">Near means alike; a point leads to its specimen. Distances are of cosine.</p>'
+    )
+
+
+def _typical(shown: Shown, kind: int) -> str:
+    """Pictures of the first few of a kind."""
+    rows = [row for row in range(len(shown.ids)) if shown.colours.codes[row] == kind][:_TYPICAL]
+    return "<br>" + "".join(
+        f'<a href="{shown.link(row)}"><img src="page/{shown.pictures[row].thumb}" width="48" height="48" '
+        f'loading="lazy" alt="{html.escape(shown.ids[row])}"></a>'
+        for row in rows
     )
 
 

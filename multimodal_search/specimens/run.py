@@ -96,6 +96,7 @@ def _embed_settings(settings: SpecimensSettings, places: Places) -> EmbedSetting
             "pool": settings.encoder_pool,
             "batch_size": settings.batch_size,
             "device": settings.device,
+            "overwrite": settings.overwrite,
             "dtype": "float32",
             "resize": "squash",  # views are square: nothing is cut or distorted
         },
