@@ -333,3 +333,27 @@ def test_real_tables_that_nobody_can_use(
     assert "sample_data.json, row '178674abdc32e8d44fe0ee7ed13e1019': its sample_token" in said
     said = refused(capsys, *flags, str(folder / "bevfusion_demo_one_sample"))
     assert "No scene could be used; the first: " in said
+
+
+@pytest.mark.parametrize("name", ["../../outside", "a\0b"])
+def test_names_of_scenes_lead_nowhere_else(
+    write_release: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    content = release()
+    content["scene"][1]["name"] = name
+    out = tmp_path / "deep" / "deeper" / "out"
+    said = refused(capsys, "--dataroot", str(write_release(content)), "--output-dir", str(out))
+    assert "leaves the data folder" in said or "NUL" in said
+    assert not list(tmp_path.rglob("*outside*"))
+
+
+@pytest.mark.parametrize("file", ["samples/../../outside.jpg", "/etc/hostname", "samples/a\0b"])
+def test_names_of_pictures_lead_nowhere_else(
+    write_release: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str
+) -> None:
+    content = release()
+    root = write_release(content)
+    content["sample_data"][15]["filename"] = file
+    write_release(content, images=False)
+    said = refused(capsys, "--dataroot", str(root), "--output-dir", str(tmp_path / "out"))
+    assert "leaves the nuScenes folder" in said
