@@ -1,6 +1,6 @@
 """Draws the pictures of the search page in a real browser, over a bundle of the sample world.
 
-python train.py --use-sample-data --include-timeseries --sample-scenes 1000
+python train.py --use-sample-data --include-timeseries --sample-scenes 200
 python docs/images/make_page.py output
 """
 
@@ -17,13 +17,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
 HERE = Path(__file__).parent
 FLAGS = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox"]
-QUIET_MS = 1500  # pictures and the map have come by then
+QUIET_MS = 4000  # pictures and the map have come by then
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,9 @@ def picture(browser: Any, address: str, shot: Shot) -> Image.Image:
     page.wait_for_timeout(QUIET_MS)
     if shot.opened:
         page.locator(".card-open").first.click()
-        page.locator(".plot:not(.waiting)").hover(position={"x": 230, "y": 20})
+        page.locator(".plot:not(.waiting)").hover(position={"x": 215, "y": 20})
         page.mouse.down()
-        page.mouse.move(560, 760, steps=4)
+        page.mouse.move(580, 700, steps=4)
         page.mouse.up()
         page.wait_for_timeout(QUIET_MS)
     content = page.screenshot()
@@ -94,8 +95,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         with served(Path(sys.argv[1]), Path(folder)) as address:
+            urlopen(f"{address}/map/clusters").read()  # names are made when they are first asked for
             for shot in SHOTS:
-                picture(browser, address, shot).quantize(256).save(HERE / f"{shot.name}.png", optimize=True)
+                # without k-means the small blue of a button is lost among the greys of the pictures
+                few = picture(browser, address, shot).quantize(256, kmeans=3, dither=Image.Dither.NONE)
+                few.save(HERE / f"{shot.name}.png", optimize=True)
         browser.close()
 
 

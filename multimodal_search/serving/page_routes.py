@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import importlib.util
 import mimetypes
 import threading
 from dataclasses import dataclass
@@ -25,7 +24,6 @@ from multimodal_search.serving.queries import Login
 from multimodal_search.serving.security import COOKIE, COOKIE_SECONDS
 from multimodal_search.serving.services import Services
 
-PLOTLY = "plotly.min.js"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
 _PACKED = {".js", ".css", ".html", ".svg", ".json"}
 _HTML: Responses = {200: {"description": "the page", "content": {"text/html": {}}}}
@@ -46,8 +44,6 @@ class PageFiles:
     def __init__(self) -> None:
         folder = Path(str(files("multimodal_search.serving"))) / "page"
         self._paths = {path.name: path for path in sorted(folder.glob("*")) if path.is_file()}
-        if plotly := _plotly():
-            self._paths.setdefault(PLOTLY, plotly)
         self._read: dict[str, tuple[int, _File]] = {}
         self._reading = threading.Lock()
 
@@ -80,14 +76,6 @@ class PageFiles:
             etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
             kept = self._read[name] = (changed, _File(content, packed, kind, etag))
         return kept[1]
-
-
-def _plotly() -> Path | None:
-    spec = importlib.util.find_spec("plotly")
-    if spec is None or spec.origin is None:
-        return None
-    path = Path(spec.origin).parent / "package_data" / PLOTLY
-    return path if path.is_file() else None
 
 
 def router(services: Services) -> APIRouter:

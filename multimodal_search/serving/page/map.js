@@ -2,7 +2,7 @@
 
 import { byId, el, iconButton } from "./dom.js";
 import { fieldsInOrder, kindFields } from "./fields.js";
-import { fieldName, number, t } from "./language.js";
+import { fieldName, moment, number, t } from "./language.js";
 import { colouring } from "./map-colours.js";
 import { loadClusters, loadColumn, loadIds, loadPlaces } from "./map-data.js";
 import { drawOver } from "./map-overlay.js";
@@ -135,7 +135,7 @@ class MapPanel {
     const theme = document.documentElement.dataset.theme;
     this.colours = colouring(this.column, this.data.count, theme);
     this.painter.colour(this.colours.codes, this.colours.palette);
-    drawLegend(this.legend, this.colours, this.column && this.shownField, theme);
+    drawLegend(this.legend, this.colours, this.column && this.shownField, theme, (value) => this.amount(value));
     this.redraw();
   }
 
@@ -200,9 +200,16 @@ class MapPanel {
     return this.hint.show(ids[point], this.valueOf(point), x, y);
   }
 
+  /** Times come as seconds after the first one. */
+  amount(value) {
+    const field = state.config.fields.find((one) => one.name === this.shownField);
+    if (Number.isNaN(value)) return t("unknown");
+    return field?.type === "time" ? moment(field.min + value * 1e6) : number(value);
+  }
+
   valueOf(point) {
     if (!this.column) return "";
-    if (this.column.amounts) return `${fieldName(this.shownField)} ${number(this.column.amounts[point])}`;
+    if (this.column.amounts) return `${fieldName(this.shownField)} ${this.amount(this.column.amounts[point])}`;
     return this.column.names[this.column.codes[point]] ?? t("unknown");
   }
 

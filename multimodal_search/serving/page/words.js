@@ -115,7 +115,7 @@ export const WORDS = {
     key_like: "more like this",
     key_map: "to the map",
     key_close: "close",
-    fields: {},
+    fields: { timestamp_us: "time" },
   },
   ja: {
     language: "日本語",
