@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from multimodal_search.errors import DataError
 from multimodal_search.extraction.nuscenes_choice import coverage, spread
-from multimodal_search.extraction.nuscenes_facts import Facts, facts, metadata, sentence, signals
+from multimodal_search.extraction.nuscenes_facts import Facts, facts, metadata, sentence, signals, too_long
 from multimodal_search.extraction.nuscenes_pictures import Pictures
 from multimodal_search.extraction.nuscenes_release import Release
 from multimodal_search.extraction.nuscenes_scene import ReleaseScene
@@ -110,9 +110,10 @@ class _Extraction:
         names = [one.name for one in channels]
         series, origin = signals(scene, self._can, names, self._settings.rate_hz) if names else (None, "")
         if names and series is None:
-            writer.fail(
-                Failure(scene.name, None, "no signal: no CAN bus message and fewer than two ego poses")
-            )
+            why = "no CAN bus message and fewer than two ego poses"
+            if too_long(scene):
+                why = f"the keyframes span {scene.duration_seconds:g} s; are the timestamps in microseconds?"
+            writer.fail(Failure(scene.name, None, f"no signal: {why}"))
         if scene.poses_missing:
             reason = (
                 f"{scene.poses_missing} ego poses are in no row of ego_pose.json: {scene.first_missing!r}"

@@ -18,6 +18,9 @@ from multimodal_search.sources.nuscenes_signals import RATE_HZ, on_one_clock
 from multimodal_search.sources.poses import MOTION_CHANNELS, motion, yaw
 from multimodal_search.types import Series
 
+_BESIDE_SECONDS = 2.0  # a pose further from the scene has another stamp than its own
+_LONGEST_SECONDS = 86_400.0  # stamps of mixed units would be resampled to billions of rows
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -51,11 +54,13 @@ def ego_columns(scene: ReleaseScene) -> Columns:
 
     Times are seconds since the first keyframe.
     """
-    if scene.pose_times_us.size < 2 or not scene.timestamps_us:
+    if scene.pose_times_us.size < 2 or not scene.timestamps_us or too_long(scene):
         return {}
     seconds = (scene.pose_times_us - scene.timestamps_us[0]) / 1e6
-    headings = yaw(scene.poses[:, 3:])
-    moved = motion(seconds, scene.poses[:, :2], headings)
+    near = (seconds > -_BESIDE_SECONDS) & (seconds < scene.duration_seconds + _BESIDE_SECONDS)
+    seconds, poses = seconds[near], scene.poses[near]
+    headings = yaw(poses[:, 3:])
+    moved = motion(seconds, poses[:, :2], headings)
     if not moved.timestamps_seconds.size:
         return {}
     columns = {
@@ -64,9 +69,14 @@ def ego_columns(scene: ReleaseScene) -> Columns:
     }
     times, order = np.unique(seconds, return_index=True)
     for index, axis in enumerate("xyz"):
-        columns[f"position_{axis}_m"] = times, scene.poses[order, index]
+        columns[f"position_{axis}_m"] = times, poses[order, index]
     columns["heading_rad"] = times, np.unwrap(headings[order])
     return columns
+
+
+def too_long(scene: ReleaseScene) -> bool:
+    """Whether the keyframes' stamps cannot be those of a scene."""
+    return scene.duration_seconds > _LONGEST_SECONDS
 
 
 def signals(
@@ -78,14 +88,16 @@ def signals(
         (T, C) with NaN in gaps and for channels without a message, and ``can_bus``, ``ego_pose`` or both;
         None where there is neither.
     """
-    start_us = scene.timestamps_us[0] if scene.timestamps_us else 0
+    if not scene.timestamps_us or too_long(scene):
+        return None, ""
+    start_us = scene.timestamps_us[0]
     columns = can.columns(scene.name, start_us, channels) if can is not None else {}
     origins = ["can_bus"] if columns else []
     for channel, column in ego_columns(scene).items():
         if channel in channels and channel not in columns:
             columns[channel] = column
             origins.append("ego_pose")
-    if not columns or not scene.timestamps_us:
+    if not columns:
         return None, ""
     series = on_one_clock(columns, channels, scene.duration_seconds, rate_hz)
     return series, ", ".join(dict.fromkeys(origins))

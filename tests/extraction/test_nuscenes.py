@@ -185,6 +185,21 @@ def test_a_scene_with_neither_picture_nor_signal_is_left_out_and_listed(
     assert any("left out" in one for one in reasons)
 
 
+def test_stamps_that_cannot_be_end_nothing(write_release: Write, tmp_path: Path) -> None:
+    content = release()
+    content["sample"][0]["timestamp"] = 0
+    content["ego_pose"][41]["translation"] = [float("nan"), 0, 0]
+    content["ego_pose"][50]["timestamp"] += 10**15
+    records = extract(write_release(content), tmp_path / "out")
+    assert len(records) == 3
+    (reason,) = [
+        json.loads(one)["reason"] for one in (tmp_path / "out/failures.jsonl").read_text().splitlines()
+    ]
+    assert "are the timestamps in microseconds?" in reason
+    table = np.load(tmp_path / "out" / "timeseries" / "scene-0002.npy")
+    np.testing.assert_allclose(table[:, 0], SPEED_MPS, rtol=0.02)
+
+
 def test_more_scenes_are_added_to_fewer(
     write_release: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
