@@ -105,9 +105,9 @@ class Server:
         self.url = re.search(r"http://\S+", self.process.stdout.readline()).group()  # type: ignore[union-attr]
 
     def memory_mb(self) -> float:
-        """Of all its processes; pages that they share are counted once."""
+        """Its processes' own pages; those of libraries and vectors are shared with whoever maps them."""
         own = psutil.Process(self.process.pid)
-        return sum(one.memory_full_info().pss for one in [own, *own.children(recursive=True)]) / 1e6
+        return sum(one.memory_full_info().uss for one in [own, *own.children(recursive=True)]) / 1e6
 
     def end(self) -> None:
         self.process.terminate()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,19 +51,20 @@ def router(services: Services) -> APIRouter:
     @routes.get("/vector_db", response_model=list[MappedScene], responses=documented())
     def vector_db(request: Request) -> Response:
         """Every scene and its place on the map, as JSON; ``/map`` is the quick way."""
-        return packed(_scenes(services.opened), "application/json", request)
+        opened = services.opened
+        return packed(opened.map.kept("scenes", lambda: _scenes(opened)), "application/json", request)
 
     return routes
 
 
 def _scenes(opened: Opened) -> bytes:
-    """Packed JSON: each scene by its first moment."""
+    """JSON: each scene by its first moment."""
     first: dict[str, str] = {}
     for one, scene in zip(opened.map.ids, opened.map.moments["scene_id"].to_pylist(), strict=True):
         first.setdefault(scene, one)
     described = moments(opened, [opened.moment(one) for one in first.values()])
     scenes = [MappedScene(**_described(one)).model_dump(mode="json") for one in described]
-    return gzip.compress(json.dumps(scenes, ensure_ascii=False).encode(), 1, mtime=0)
+    return json.dumps(scenes, ensure_ascii=False).encode()
 
 
 def _described(one: Moment) -> dict[str, Any]:

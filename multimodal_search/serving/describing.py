@@ -17,6 +17,7 @@ from multimodal_search.types import Modality
 
 _MOST_VALUES = 50
 _LONGEST_VALUE = 200
+_MOST_ROWS = 10_000
 _UNITS = {
     "mps": "m/s",
     "mps2": "m/s²",
@@ -76,14 +77,16 @@ def unit_of(name: str) -> str:
 
 
 def signal(opened: Opened, hit: Hit) -> Signal | None:
-    """A moment's signal; None where it has none that can be read."""
+    """A moment's signal, thinned where it is very long; None where it has none that can be read."""
     series = opened.searcher.series(hit)
     if series is None:
         return None
-    rows = np.where(np.isfinite(series.values), series.values, np.nan).tolist()
+    step = -(-len(series.values) // _MOST_ROWS)  # no screen has more columns
+    values, times = series.values[::step], series.timestamps_seconds[::step]
+    rows = np.where(np.isfinite(values), values, np.nan).tolist()
     return Signal(
         channels=channels(series.channels),
-        seconds=[round(one, 6) for one in series.timestamps_seconds.tolist()],
+        seconds=[round(one, 6) for one in times.tolist()],
         values=[[None if one != one else float(f"{one:.6g}") for one in row] for row in rows],
     )
 

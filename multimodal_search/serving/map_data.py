@@ -11,8 +11,8 @@ from __future__ import annotations
 import gzip
 import json
 import struct
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,11 +72,11 @@ class MapData:
 
     def points(self) -> bytes:
         """``/map``, packed by gzip."""
-        return self._kept("points", lambda: _points(self.places))
+        return self.kept("points", lambda: _points(self.places))
 
     def id_list(self) -> bytes:
         """``/map/ids``, packed by gzip."""
-        return self._kept("ids", lambda: json.dumps(self.ids).encode())
+        return self.kept("ids", lambda: json.dumps(self.ids).encode())
 
     def column(self, name: str) -> bytes:
         """``/map/column/{field}``, packed by gzip.
@@ -85,10 +85,10 @@ class MapData:
             Refused: there is no such field (404).
         """
         if name == "cluster":
-            return self._kept("cluster", lambda: _coded(self._clusters[0]))
+            return self.kept("cluster", lambda: _coded(self._clusters[0]))
         if name not in self.names:
             raise Refused(404, "There is no such field.", "GET /config lists them")
-        return self._kept(f"column {name}", lambda: self._column(name))
+        return self.kept(f"column {name}", lambda: self._column(name))
 
     @property
     def clusters(self) -> list[ClusterName]:
@@ -111,7 +111,8 @@ class MapData:
                 return _coded([None if one is None else str(one) for one in kinds[kind].to_pylist()])
         return _coded([None] * self.count)
 
-    def _kept(self, name: str, make: Any) -> bytes:
+    def kept(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """What ``make`` gives, packed by gzip; made once under this name."""
         if name not in self._packed:
             self._packed[name] = gzip.compress(make(), _QUICK, mtime=0)
         return self._packed[name]

@@ -25,6 +25,7 @@ from multimodal_search.serving.state import Opened
 from multimodal_search.types import EncoderCard, Modality
 
 _MOST_QUERY_BYTES = 64 << 20  # a choice of a million moments
+_LONG_QUERY_BYTES = 100_000
 _FILES = ("image", "series")
 SEARCH_BODY = {
     "required": True,
@@ -150,7 +151,7 @@ def _parsed(body: bytes, request: Request) -> Query | Chosen:
 async def _read(services: Services, opened: Opened, request: Request) -> tuple[Query, Mapping[str, Path]]:
     """The query, and the files that came with it: ``@image`` -> where it is kept."""
     if _is(request, "application/json"):
-        return Query.model_validate_json(await request.body()), {}
+        return await _query(services, await request.body()), {}
     if not _is(request, "multipart/form-data"):
         raise HTTPException(415, "Send JSON, or multipart with the field 'query'.")
     files: dict[str, Path] = {}
@@ -158,7 +159,7 @@ async def _read(services: Services, opened: Opened, request: Request) -> tuple[Q
         text = form.get("query")
         if not isinstance(text, str):
             raise Refused(422, "The field 'query' is missing.", "it holds the query as JSON")
-        query = Query.model_validate_json(text.encode("utf-8", "surrogatepass"))
+        query = await _query(services, text.encode("utf-8", "surrogatepass"))
         for kind in _FILES:
             sent = form.get(kind)
             if isinstance(sent, FormFile):
@@ -169,6 +170,13 @@ async def _read(services: Services, opened: Opened, request: Request) -> tuple[Q
         if path is not None and (path.suffix == ".npy") != (kind == "series"):
             raise Refused(422, f"The file {kind!r} is of another kind.")
     return query, files
+
+
+async def _query(services: Services, body: bytes) -> Query:
+    """A long one is read off the event loop."""
+    if len(body) < _LONG_QUERY_BYTES:
+        return Query.model_validate_json(body)
+    return await services.search(partial(Query.model_validate_json, body))
 
 
 def _kept(services: Services, opened: Opened, content: bytes) -> Path:

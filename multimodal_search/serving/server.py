@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -56,7 +58,10 @@ def serve(settings: ServeSettings) -> int:
             return _several(settings, Path(shared), listening)
         app, _ = build(settings, uploads)
         print(f"The search page is at {address}  (Ctrl-C ends it)", flush=True)
-        uvicorn.Server(_config(settings, app)).run(sockets=[listening])
+        # uvicorn ends its work and then hands the signal on; what is temporary is still to be removed
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(_config(settings, app)).run(sockets=[listening])
     return 0
 
 

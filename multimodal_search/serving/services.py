@@ -22,7 +22,7 @@ from multimodal_search.serving.uploads import Uploads
 
 T = TypeVar("T")
 _PACKED_FROM_BYTES = 4096
-_SEARCHES_AT_ONCE = 24  # more threads only wait for each other
+_SEARCHES_AT_ONCE = max(8, 4 * (os.cpu_count() or 2))  # more threads only wait for each other
 _PICTURES_AT_ONCE = max(2, (os.cpu_count() or 2) // 2)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from multimodal_search.errors import DataError
 from multimodal_search.projectors.bundle import INFO_FILE
 from multimodal_search.search.hits import Hit
 from multimodal_search.search.options import wanted
@@ -76,10 +75,10 @@ class Opened:
         Raises:
             Refused: there is none (404).
         """
-        try:
-            return self.searcher.having(one).hit(one)
-        except DataError:
-            raise Refused(404, "There is no moment of this id.") from None
+        rows = self.searcher.having(one)
+        if not rows.has(one):
+            raise Refused(404, "There is no moment of this id.")
+        return rows.hit(one)
 
     def scene(self, one: str) -> list[str]:
         """The moments of a moment's scene, in order of time."""
@@ -95,6 +94,7 @@ class Opened:
                 rows.nearest(np.eye(1, rows.dim)[0], wanted(1))
         if Modality.TEXT in searcher.modalities:
             self.batcher.vector(Part("text", "rain"))
+        self.map.place("")
 
 
 class Served:

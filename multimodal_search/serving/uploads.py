@@ -25,6 +25,7 @@ from multimodal_search.types import EncoderCard, FloatArray
 
 Kind = Literal["image", "series"]
 MAX_PIXELS = 50_000_000
+_LARGEST_PX = 2048
 _LONGEST_SECONDS = 3600.0
 _MOST_BYTES = 512 << 20
 _MOST_FILES = 500
@@ -66,17 +67,20 @@ class Uploads:
         name = secrets.token_urlsafe(16)
         path = self._folder / f"{name}{_ENDINGS[kind]}"
         self._make_room(len(content))
-        if kind == "series":
-            if card is None:
-                raise Refused(422, "This bundle cannot be asked with signals.")
-            content = content if content.startswith(b"\x93NUMPY") else _npy(_table(content, card))
+        if kind == "image":
+            content = _picture(content)
+        elif card is None:
+            raise Refused(422, "This bundle cannot be asked with signals.")
+        elif not content.startswith(b"\x93NUMPY"):
+            content = _npy(_table(content, card))
         with write_atomically(path) as file:
             file.write(content)
-        try:
-            _check(path, kind, card)
-        except Refused:
-            path.unlink(missing_ok=True)
-            raise
+        if kind == "series" and card is not None:
+            try:
+                _check_series(path, card)
+            except Refused:
+                path.unlink(missing_ok=True)
+                raise
         return Uploaded(name, kind, path)
 
     def find(self, upload_id: str, kind: Kind) -> Path:
@@ -130,15 +134,23 @@ def kind_of(content: bytes) -> Kind:
     return "image"
 
 
-def _check(path: Path, kind: Kind, card: EncoderCard | None) -> None:
+def _picture(content: bytes) -> bytes:
+    """As it came, or smaller: it is decoded again by every query that names it."""
     try:
-        if kind == "image":
-            decode(path, max_pixels=MAX_PIXELS)
-            return
-        assert card is not None
-        times = queries.series(path, card).timestamps_seconds
+        picture = decode(content, max_pixels=MAX_PIXELS)
     except SkipInput as skip:
         raise Refused(422, f"The picture cannot be used: {skip.reason}.") from None
+    if max(picture.size) <= _LARGEST_PX:
+        return content
+    picture.thumbnail((_LARGEST_PX, _LARGEST_PX))
+    memory = io.BytesIO()
+    picture.save(memory, "PNG", compress_level=1)
+    return memory.getvalue()
+
+
+def _check_series(path: Path, card: EncoderCard) -> None:
+    try:
+        times = queries.series(path, card).timestamps_seconds
     except DataError as error:
         raise Refused(422, error.what, error.remedy) from None
     if float(times[-1]) - float(times[0]) > _LONGEST_SECONDS:
