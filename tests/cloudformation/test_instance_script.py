@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-TEMPLATE = Path(__file__).parents[2] / "cloudformation" / "job.yaml"
-
 # s3 cp, sync and rm between files and a folder that stands for the bucket
 AWS = """#!/bin/bash
 place() { case "$1" in s3://my-bucket/*) echo "$BUCKET/${1#s3://my-bucket/}" ;; *) echo "$1" ;; esac; }
@@ -43,15 +41,9 @@ exit "$CODE"
 
 
 @pytest.fixture
-def started(tmp_path: Path) -> Callable[..., Path]:
+def started(tmp_path: Path, read: Any) -> Callable[..., Path]:
     """Starts the instance with a command in its bucket; the bucket afterwards."""
-    cfn = pytest.importorskip("cfnlint.decode")
-    template: Any = cfn.decode(str(TEMPLATE))[0]
-    text, _ = template["Resources"]["Instance"]["Properties"]["UserData"]["Fn::Base64"]["Fn::Sub"]
-    script = text.split("<<'JOB'\n")[1].split("\nJOB\n")[0]
-    script = (
-        script.replace("${Name}", "my-bucket").replace("${AWS::Region}", "us-east-1").replace("${!", "${")
-    )
+    script = read("job.yaml").first_start(Name="my-bucket").split("<<'JOB'\n")[1].split("\nJOB\n")[0]
     srv, bucket, tools = tmp_path / "srv", tmp_path / "bucket", tmp_path / "tools"
     for folder in (srv, bucket / "job", bucket / "data", bucket / "image", tools):
         folder.mkdir(parents=True)
