@@ -149,9 +149,9 @@ def archive(scripts: Any, tmp_path: Path, s3_client: Any, bucket: str) -> Callab
     ``archive(installs=False)`` leaves requirements.txt out, which pip takes its time to find met.
     """
 
-    def pack(*, installs: bool = True) -> str:
+    def pack(*, installs: bool = True, script: Path = ROOT / "train.py") -> str:
         staged = tmp_path / "staged"
-        scripts("staging").stage(staged, ROOT / "train.py", ["s3"], {})
+        scripts("staging").stage(staged, script, ["s3"], {})
         if not installs:
             (staged / "requirements.txt").unlink()
         with tarfile.open(tmp_path / "sourcedir.tar.gz", "w:gz") as packed:

@@ -11,6 +11,7 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import boto3
 from moto import mock_aws
@@ -32,7 +33,6 @@ def submit(script: str, argv: list[str]) -> dict[str, Any]:
         )
         return session
 
-    boto3.Session = watched  # type: ignore[misc, assignment]
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket="data")
     s3.put_object(Bucket="data", Key="scenes/scenes_metadata.json", Body=b"[]")
@@ -44,7 +44,8 @@ def submit(script: str, argv: list[str]) -> dict[str, Any]:
     assert spec.loader is not None
     program = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(program)
-    code = program.main(argv)
+    with mock.patch.object(boto3, "Session", watched):
+        code = program.main(argv)
     keys = [one["Key"] for one in s3.list_objects_v2(Bucket="data").get("Contents", [])]
     buckets = [one["Name"] for one in s3.list_buckets()["Buckets"]]
     return {"code": code, "requests": requests, "keys": keys, "buckets": buckets}
