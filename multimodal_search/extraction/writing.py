@@ -209,7 +209,10 @@ class ExtractedWriter:
             elif differ:
                 raise OutputError(
                     "The folder was extracted from something else: "
-                    + "; ".join(f"{key} was {before.get(key)!r}, is {made_from.get(key)!r}" for key in differ)
+                    + "; ".join(
+                        f"{key} was {fields.shown(before.get(key))}, is {fields.shown(made_from.get(key))}"
+                        for key in differ
+                    )
                     + ".",
                     where=self.folder,
                     remedy="--output-dir another folder, or --overwrite to begin again",
