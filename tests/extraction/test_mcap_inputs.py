@@ -83,3 +83,15 @@ def test_recordings_on_s3_end_to_end(
         find_recordings([f"s3://{bucket}/nothing"])
     with pytest.raises(DataError, match="no such object"):
         find_recordings([f"s3://{bucket}/runs/four.mcap"])
+
+
+def test_a_network_that_drops_and_cuts_costs_no_byte(faulty: Any, s3_client: Any, bucket: str) -> None:
+    content = bytes(range(256)) * 100_000  # 26 MB: seven pieces
+    s3_client.put_object(Bucket=bucket, Key="big", Body=content)
+    faulty.some({faulty.ERROR: 0.2, faulty.CUT: 0.2, faulty.DROP: 0.1})
+    file, size_bytes = open_object(f"s3://{bucket}/big")
+    read = b"".join(iter(lambda: file.read(1_000_003), b""))
+    faulty.some({})
+    assert size_bytes == len(content)
+    assert read == content
+    assert sum(faulty.faults.values()) > 1
