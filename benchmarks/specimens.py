@@ -4,7 +4,8 @@ python benchmarks/specimens.py [--meshes ../shared/data/meshes] [--size 256]
 
 Copies: 20 different shapes, ten copies of each, turned at random, moved and in another unit: 200 specimens.
 The share whose nearest neighbour is a copy of the same shape, with `sample/vit` and mean pooling, beside a
-random projection of the views' pixels (32 x 32, averaged over the views, 128 dimensions) and chance. Bar: 95 %.
+random projection of the views' pixels (32 x 32, averaged over the views, to 128 dimensions) and chance.
+Bar: 95 %.
 
 Classes: 120 specimens of `sample --format meshes` (12 classes); ARI of `cluster-sweep`, of the setting that
 its score chose (no label had a say) and of the best of the grid. Bar: 0.9 at the best settings.

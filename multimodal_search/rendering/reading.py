@@ -118,7 +118,7 @@ def _texture(visual: Any, count: int) -> tuple[FloatArray | None, Colours | None
     picture = picture.convert("RGB")
     picture.thumbnail((_TEXTURE_PX, _TEXTURE_PX))
     uv = np.nan_to_num(np.asarray(visual.uv, dtype=np.float64), posinf=0.0, neginf=0.0)
-    return np.clip(uv, -1e6, 1e6), np.asarray(picture, dtype=np.uint8)
+    return np.clip(uv, -1e6, 1e6), np.array(picture, dtype=np.uint8)
 
 
 def _without_texture(visual: Any, count: int) -> Colours | None:

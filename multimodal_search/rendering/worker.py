@@ -43,13 +43,21 @@ def main() -> None:
 
 
 def _open(settings: dict[str, Any]) -> Any:
+    import numpy as np
+
     from multimodal_search.errors import require
     from multimodal_search.rendering.renderer import open_renderer
-    from multimodal_search.rendering.views import Looks
+    from multimodal_search.rendering.shape import Shape
+    from multimodal_search.rendering.shapes import ball
+    from multimodal_search.rendering.views import Looks, draw_views
 
     require("trimesh", extra="render")
     looks = Looks(**{**settings["looks"], "elevations": tuple(settings["looks"]["elevations"])})
-    return open_renderer(settings["renderer"], looks.size, looks.background), looks
+    renderer = open_renderer(settings["renderer"], looks.size, looks.background)
+    # loops are compiled (or found compiled) before the first specimen's clock starts
+    for shape in (ball(4, 6), Shape(ball(4, 6).vertices, np.zeros((0, 3), dtype=np.int32))):
+        next(draw_views(shape, renderer, looks))
+    return renderer, looks
 
 
 def _render(task: dict[str, str], renderer: Any, looks: Any) -> dict[str, Any]:
