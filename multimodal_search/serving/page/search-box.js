@@ -13,23 +13,28 @@ export function startSearchBox() {
   const words = byId("words");
   const not = byId("not");
   byId("add-picture").append(icon("picture"));
-  const take = (options) => {
+  // the first letters of a new query are a step that the back button undoes, the next ones belong to it
+  let typing = false;
+  const take = ({ done }) => {
     clearTimeout(pause);
     const [typed, unwanted] = [words.value.trim(), not.value.trim()];
-    if (typed === state.query.words && unwanted === state.query.not && options.replace) return;
-    change({ words: typed, not: unwanted, scenario: "" }, options);
+    const same = typed === state.query.words && unwanted === state.query.not;
+    if (!same || done) change({ words: typed, not: unwanted, scenario: same ? state.query.scenario : "" }, { replace: typing });
+    typing = !done;
+  };
+  const soon = () => {
+    clearTimeout(pause);
+    pause = setTimeout(take, TYPING_PAUSE_MS, { done: false });
   };
   byId("search").addEventListener("submit", (event) => {
     event.preventDefault();
-    take({});
+    take({ done: true });
   });
   for (const field of [words, not]) {
-    field.addEventListener("input", (event) => {
-      clearTimeout(pause);
-      // an unfinished word of an input method is no word yet
-      if (!event.isComposing) pause = setTimeout(take, TYPING_PAUSE_MS, { replace: true });
-    });
-    field.addEventListener("compositionend", () => (pause = setTimeout(take, TYPING_PAUSE_MS, { replace: true })));
+    // an unfinished word of an input method is no word yet
+    field.addEventListener("input", (event) => (event.isComposing ? clearTimeout(pause) : soon()));
+    field.addEventListener("compositionend", soon);
+    field.addEventListener("blur", () => (typing = false));
   }
   on("query", () => {
     // what is being typed is not overwritten by an answer to what was typed before

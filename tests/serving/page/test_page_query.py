@@ -56,6 +56,10 @@ def test_words_are_searched_while_they_are_typed(look: Look, shown: Shown) -> No
     body = settle(page, lambda: page.locator("#words").press_sequentially("snow"))
     assert body["parts"] == [{"text": "snow", "weight": 1}]
     assert "q=snow" in page.url
+    settle(page, lambda: page.locator("#words").press_sequentially(" storm"))
+    page.go_back()
+    page.wait_for_url(lambda url: "q=" not in url)
+    assert page.locator("#words").input_value() == "", "one step back for all that was typed at once"
 
 
 def test_weights(look: Look, shown: Shown, server: str) -> None:
@@ -218,3 +222,21 @@ def test_a_moment_by_its_address(look: Look, shown: Shown) -> None:
     assert page.locator("#moment .facts").get_by_text(one, exact=True).first.is_visible()
     page.keyboard.press("Escape")
     page.wait_for_url(lambda url: "moment" not in url)
+
+
+def test_a_recording_is_linked(look: Look, shown: Shown) -> None:
+    page = look("?q=rain")
+    shown(page)
+    links = {"foxglove_url": "foxglove://open?ds=remote-file&ds.url=x", "rerun_url": "javascript:alert(1)"}
+
+    def linked(route: Any) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, body=json.dumps(answer.json() | {"recording": links}))
+
+    page.route("**/moments/*", linked)
+    page.locator(".card-open").first.click()
+    link = page.get_by_role("link", name="Open in Foxglove")
+    assert link.get_attribute("href") == links["foxglove_url"]
+    assert page.get_by_role("link", name="Open in Rerun").count() == 0, (
+        "an address that runs a script is none"
+    )
