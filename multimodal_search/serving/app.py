@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ def _routes(services: Services) -> FastAPI:
         finally:
             stop()
 
-    app = FastAPI(
+    app = _Described(
         title="multimodal-search",
         version=__version__,
         description="Find driving moments by words, by pictures and by vehicle signals.",
@@ -102,21 +102,18 @@ def _routes(services: Services) -> FastAPI:
     problems.install(app)
     for module in (search_routes, moment_routes, map_routes, scenario_routes, page_routes, compat):
         app.include_router(module.router(services))
-    app.openapi = _with_queries(app.openapi)  # type: ignore[method-assign]
     return app
 
 
-def _with_queries(openapi: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
-    """The types of bodies that the routes read themselves are described, too."""
+class _Described(FastAPI):
+    """Its description has the types of bodies, too, that routes read themselves."""
 
-    def described() -> dict[str, Any]:
-        schema = openapi()
+    def openapi(self) -> dict[str, Any]:
+        schema = super().openapi()
         known = schema.setdefault("components", {}).setdefault("schemas", {})
         for model in (Query, Chosen):
             json_schema_of(model, known)
         return schema
-
-    return described
 
 
 def default_cache_dir() -> Path:

@@ -13,7 +13,6 @@ from multimodal_search.serving.measuring import Metrics
 from multimodal_search.serving.problems import answer
 
 BODY_SECONDS = 60.0
-_BURST_SECONDS = 8.0  # a page shows many thumbnails at once
 _MOST_CLIENTS = 10_000
 _OVERHEAD_BYTES = 1 << 20  # of a multipart body around its file
 _FREE = {"/healthz"}

@@ -97,6 +97,7 @@ def test_moments_of_a_scene_lie_around_it_and_apart(
     assert nearest.tolist() == np.repeat(np.arange(3), 8).tolist()
 
 
+@pytest.mark.slow
 def test_a_map_of_the_moments_goes_before(own_bundle: Path) -> None:
     from multimodal_search.cli import main
 

@@ -104,6 +104,7 @@ def test_votes_of_many_at_once_are_all_there(open_client: Open, own_bundle: Path
     assert len(client.get("/scenarios").json()[0]["up"]) == 8
 
 
+@pytest.mark.slow
 def test_killed_while_it_writes_every_confirmed_one_is_there(
     start: Callable[..., Any], own_bundle: Path, open_client: Open
 ) -> None:
