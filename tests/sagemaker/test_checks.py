@@ -160,3 +160,15 @@ def test_an_arn_needs_no_right_to_look_at_roles(scripts: Any) -> None:
     assert scripts("checks").find_role(Session(), arn) == arn
     with pytest.raises(ValueError, match="give its ARN"):
         scripts("checks").find_role(Session(), "Trainer")
+
+
+def test_a_bucket_that_one_may_not_use(scripts: Any) -> None:
+    from botocore.exceptions import ClientError
+
+    class S3:
+        def head_bucket(self, **_: str) -> Any:
+            raise ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadBucket")
+
+    with pytest.raises(ValueError, match=r"may not use the bucket 'theirs'") as error:
+        scripts("checks")._bucket(S3(), "s3://theirs/out", "--output")
+    assert "s3:PutObject" in str(error.value)
