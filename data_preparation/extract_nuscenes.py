@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """A nuScenes release -> scenes, pictures and signals: the same as ``multimodal-search extract``.
 
-    python data_preparation/extract_nuscenes.py --dataroot DIR --num-scenes 50 --diverse
+python data_preparation/extract_nuscenes.py --dataroot DIR --num-scenes 50 --diverse
 """
 
 import sys
