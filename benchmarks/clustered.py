@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def clustered(
         yield vectors
 
 
-def write_clustered(path: Path, rows: int, dim: int = 256, **how: float) -> None:
+def write_clustered(path: Path, rows: int, dim: int = 256, **how: Any) -> None:
     """Write an ``.npy``, a block at a time, unless it is there."""
     if path.exists():
         return
@@ -59,7 +60,7 @@ def write_clustered(path: Path, rows: int, dim: int = 256, **how: float) -> None
         temporary, "w+", np.float16 if rows > 5_000_000 else np.float32, (rows, dim)
     )
     start = 0
-    for block in clustered(rows, dim, **how):  # type: ignore[arg-type]
+    for block in clustered(rows, dim, **how):
         out[start : start + len(block)] = block
         start += len(block)
     out.flush()

@@ -11,7 +11,7 @@ store=(--root "$work/store" --runroot "$work/run")
 trap 'buildah "${store[@]}" rm --all > /dev/null 2>&1 || true; rm -rf "$work"' EXIT
 base=localhost/stand-in:latest
 mmdebstrap --variant=minbase --include=python3,python3-pip,python3-venv,ca-certificates \
-  "${SUITE:-bookworm}" "$work/base.tar" "${MIRROR:-http://deb.debian.org/debian}"
+  "${SUITE:-bookworm}" "$work/base.tar" ${MIRROR:+"$MIRROR"}
 from=$(buildah "${store[@]}" from scratch)
 buildah "${store[@]}" add --quiet "$from" "$work/base.tar" /
 # as the real base has it: `python` and `pip` on the path, and no distribution's guard against pip

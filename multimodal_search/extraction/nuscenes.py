@@ -20,7 +20,7 @@ from multimodal_search.extraction.nuscenes_scene import ReleaseScene
 from multimodal_search.extraction.writing import FAILURES_FILE, IMAGES_FOLDER, Channel, ExtractedWriter
 from multimodal_search.settings.extraction import ExtractSettings
 from multimodal_search.sources.nuscenes_can import CHANNELS, CanBus
-from multimodal_search.sources.nuscenes_devkit import versions
+from multimodal_search.sources.nuscenes_devkit import absent_version, versions
 from multimodal_search.sources.poses import MOTION_CHANNELS
 from multimodal_search.storage import write_atomically
 from multimodal_search.types import Failure
@@ -238,17 +238,7 @@ def find_version(root: Path, version: str | None) -> str:
         version = present[0] if len(present) == 1 else _DEFAULT_VERSION
     if version in present:
         return version
-    if (root / "scene.json").is_file():
-        remedy = f"give the folder above: --dataroot {root.parent} --version {root.name}"
-    elif present:
-        remedy = f"--version {present[0]}"
-    else:
-        remedy = "unpack the metadata of nuScenes (v1.0-mini.tgz, v1.0-trainval_meta.tgz) there"
-    raise DataError(
-        f"There is no version {version!r} of nuScenes; present: {', '.join(present) or 'none'}.",
-        where=root,
-        remedy=remedy,
-    )
+    raise absent_version(root, version, "--dataroot", "--version")
 
 
 def _read(root: Path, version: str, settings: ExtractSettings) -> Release:

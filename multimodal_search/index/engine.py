@@ -61,7 +61,7 @@ def only(rows: BoolArray) -> Any:
 
 def search(index: Any, queries: FloatArray, k: int, parameters: Any) -> tuple[FloatArray, IntArray]:
     """(n, k) likeness (higher is nearer) and rows, best first; -1 and -inf where there are no more."""
-    with _threads(len(queries)):
+    with _FewestThreads(len(queries)):
         found, rows = index.search(queries, k, params=parameters)
     if index.metric_type == faiss().METRIC_L2:
         np.negative(found, out=found)
@@ -69,7 +69,7 @@ def search(index: Any, queries: FloatArray, k: int, parameters: Any) -> tuple[Fl
     return found, rows
 
 
-class _threads:  # noqa: N801  a context manager, in the few microseconds that it may take
+class _FewestThreads:
     """One thread for one query: Faiss shares out queries, and would wait for threads that have nothing to do.
 
     On a busy machine that is milliseconds. The number is the calling thread's own.
@@ -139,7 +139,7 @@ def search_lists(
     queries, lists = np.ascontiguousarray(queries), np.ascontiguousarray(lists, dtype=np.int64)
     found = np.empty((len(queries), k), dtype=np.float32)
     rows = np.empty((len(queries), k), dtype=np.int64)
-    with _threads(len(queries)):
+    with _FewestThreads(len(queries)):
         index.search_preassigned_c(
             len(queries), pointer(queries), k, pointer(lists), pointer(coarse),
             pointer(found), pointer(rows), False, parameters,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,6 +32,7 @@ from multimodal_search.serving.services import Services
 from multimodal_search.serving.state import Served
 from multimodal_search.serving.uploads import Uploads
 from multimodal_search.settings.serving import ServeSettings
+from multimodal_search.storage import user_cache_dir
 
 _BURST_SECONDS = 8.0  # a page shows many thumbnails at once
 
@@ -55,7 +54,7 @@ def build(settings: ServeSettings, uploads: Path | None = None) -> tuple[ASGIApp
     services = Services(
         served=served,
         uploads=kept,
-        pictures=Pictures(settings.images_root, settings.cache_dir or default_cache_dir()),
+        pictures=Pictures(settings.images_root, settings.cache_dir or user_cache_dir() / "thumbnails"),
         asking=Asking(kept, metrics),
         metrics=metrics,
         keeper=Keeper(settings.token),
@@ -114,14 +113,3 @@ class _Described(FastAPI):
         for model in (Query, Chosen):
             json_schema_of(model, known)
         return schema
-
-
-def default_cache_dir() -> Path:
-    """``multimodal_search/thumbnails`` in the user's cache folder."""
-    if cache := os.environ.get("XDG_CACHE_HOME"):
-        base = Path(cache).expanduser()
-    elif sys.platform == "win32" and (local := os.environ.get("LOCALAPPDATA")):
-        base = Path(local)
-    else:
-        base = Path("~/.cache").expanduser()
-    return base / "multimodal_search" / "thumbnails"

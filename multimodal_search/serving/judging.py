@@ -47,7 +47,7 @@ class Judging:
             SettingsError, DataError, Refused: it means nothing here.
             OutputError: it cannot be saved.
         """
-        with _alone(opened):
+        with _Alone(opened):
             asked = None if vote.query is None else self._lasting(opened, vote.query)
             scenario = refine(
                 opened.searcher,
@@ -75,7 +75,7 @@ class Judging:
             Refused: there is none of this name (404).
         """
         _loaded(opened, name)
-        with _alone(opened):
+        with _Alone(opened):
             Scenarios(opened.searcher.folder).delete(name)
 
     def _lasting(self, opened: Opened, query: Query) -> Mapping[str, Any]:
@@ -142,7 +142,7 @@ def _loaded(opened: Opened, name: str) -> Scenario:
         raise Refused(404, "There is no scenario of this name.") from None
 
 
-class _alone:  # noqa: N801  it is used as a statement
+class _Alone:
     """One change of scenarios at a time: a vote is read, added and written."""
 
     def __init__(self, opened: Opened) -> None:

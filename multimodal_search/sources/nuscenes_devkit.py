@@ -63,18 +63,7 @@ def _check_folders(root: Path, version: str) -> None:
         )
     folder = root / version
     if not folder.is_dir():
-        present = versions(root)
-        if (root / "scene.json").is_file():
-            remedy = f"give the folder above: --nuscenes-path {root.parent} --nuscenes-version {root.name}"
-        elif present:
-            remedy = f"--nuscenes-version {present[0]}"
-        else:
-            remedy = "unpack the metadata of nuScenes (v1.0-mini.tgz, v1.0-trainval_meta.tgz) there"
-        raise DataError(
-            f"There is no version {version!r} of nuScenes; present: {', '.join(present) or 'none'}.",
-            where=root,
-            remedy=remedy,
-        )
+        raise absent_version(root, version, "--nuscenes-path", "--nuscenes-version")
     missing = [name for name in TABLES if not (folder / f"{name}.json").is_file()]
     if missing:
         raise DataError(
@@ -83,6 +72,22 @@ def _check_folders(root: Path, version: str) -> None:
             where=folder,
             remedy="unpack the version's metadata again; a converter must write all tables, empty ones as []",
         )
+
+
+def absent_version(root: Path, version: str, root_flag: str, version_flag: str) -> DataError:
+    """What is there instead, and the flags that name it."""
+    present = versions(root)
+    if (root / "scene.json").is_file():
+        remedy = f"give the folder above: {root_flag} {root.parent} {version_flag} {root.name}"
+    elif present:
+        remedy = f"{version_flag} {present[0]}"
+    else:
+        remedy = "unpack the metadata of nuScenes (v1.0-mini.tgz, v1.0-trainval_meta.tgz) there"
+    return DataError(
+        f"There is no version {version!r} of nuScenes; present: {', '.join(present) or 'none'}.",
+        where=root,
+        remedy=remedy,
+    )
 
 
 def versions(root: Path) -> list[str]:

@@ -7,6 +7,7 @@ from multimodal_search.storage.local import (
     fsync_folder,
     output_error,
     remove_leftovers,
+    user_cache_dir,
     write_atomically,
     write_json,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "read_object",
     "remove_leftovers",
     "upload_folder",
+    "user_cache_dir",
     "write_atomically",
     "write_json",
 ]

@@ -135,13 +135,18 @@ def default_features_dir() -> Path:
     """
     if chosen := os.environ.get("MULTIMODAL_SEARCH_FEATURES_DIR"):
         return Path(chosen).expanduser()
+    return user_cache_dir() / "features"
+
+
+def user_cache_dir() -> Path:
+    """``multimodal_search`` in the user's cache folder."""
     if cache := os.environ.get("XDG_CACHE_HOME"):
         base = Path(cache).expanduser()
     elif sys.platform == "win32" and (local := os.environ.get("LOCALAPPDATA")):
         base = Path(local)
     else:
         base = Path("~/.cache").expanduser()
-    return base / "multimodal_search" / "features"
+    return base / "multimodal_search"
 
 
 def output_error(error: BaseException, path: Path) -> OutputError:

@@ -157,7 +157,7 @@ class PointBackend:
         found = self._found(hits or [[] for _ in asked], int(k))
         if np.ndim(queries) > 1:
             return found
-        full = int(np.count_nonzero(found.ids[0] != None))  # noqa: E711  elementwise
+        full = sum(one is not None for one in found.ids[0])
         return Found(found.ids[0, :full], found.scores[0, :full], found.rows[0, :full])
 
     def delete(self, ids: Sequence[str]) -> int:
