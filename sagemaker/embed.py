@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
+from checkout import ROOT  # first: it makes the library importable
+from launch import run
+from options import asked_from, job_parser, program_settings, split_settings
+from specification import EMBEDDING_METRICS, Program, Specification, specify
+from staging import CONFIG
 
-from launch import run  # noqa: E402  found by the line above
-from options import asked_from, job_parser, program_settings, split_settings  # noqa: E402
-from specification import EMBEDDING_METRICS, Program, Specification, specify  # noqa: E402
-from staging import CONFIG  # noqa: E402
-
-from multimodal_search.errors import ProjectError, SettingsError  # noqa: E402
-from multimodal_search.settings import EmbedSettings  # noqa: E402
+from multimodal_search.errors import ProjectError, SettingsError
+from multimodal_search.settings import EmbedSettings
 
 _JOB = ("path_file", "start_line", "end_line", "process_index", "out", "log_dir", "overwrite")
 _PLACES = ("image_dir", "target_dir", "data_dir", "nuscenes_path", "pairs", "text_file", "weights")
@@ -28,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         flags, rest = _parser().parse_known_args(argv)
         job, config = specification(flags, rest)
         # an output that is there is gone on with: only what is missing is computed
-        run(flags, job, Path(__file__).with_name("embed_job.py"), ["s3", "bulk"], config, empty_output=None)
+        run(flags, job, ROOT / "sagemaker" / "embed_job.py", ["s3", "bulk"], config, empty_output=None)
     except ProjectError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

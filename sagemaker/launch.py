@@ -10,16 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
+from checkout import ROOT  # first: it makes the library importable
+from checks import check_with_aws, open_session, telling
+from options import asked_from, job_parser, program_settings, region_of, split_settings
+from specification import TRAINING_METRICS, Program, Specification, specify
+from staging import CONFIG, stage
+from submitting import sdk_version, submit
 
-from checks import check_with_aws, open_session, telling  # noqa: E402  found by the line above
-from options import asked_from, job_parser, program_settings, region_of, split_settings  # noqa: E402
-from specification import TRAINING_METRICS, Program, Specification, specify  # noqa: E402
-from staging import CONFIG, ROOT, stage  # noqa: E402
-from submitting import sdk_version, submit  # noqa: E402
-
-from multimodal_search.errors import ProjectError, SettingsError  # noqa: E402
-from multimodal_search.settings import TrainSettings  # noqa: E402
+from multimodal_search.errors import ProjectError, SettingsError
+from multimodal_search.settings import TrainSettings
 
 _PLACES = ("data_dir", "nuscenes_path", "pairs", "features", "image_weights", "text_weights")
 

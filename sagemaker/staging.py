@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from checkout import ROOT
 
 from multimodal_search.errors import DataError
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIG = "job.yaml"
 _OF_THE_IMAGE = {"torch"}  # another torch than the image's would not know its CUDA
 

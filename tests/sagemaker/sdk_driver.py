@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import os
 import sys
@@ -39,11 +39,8 @@ def submit(script: str, argv: list[str]) -> dict[str, Any]:
     s3.put_object(Bucket="data", Key="paths.txt", Body=b"a.jpg\n")
     role = {"Version": "2012-10-17", **TRUST}
     boto3.client("iam").create_role(RoleName="Trainer", AssumeRolePolicyDocument=json.dumps(role))
-    spec = importlib.util.spec_from_file_location("program", ROOT / "sagemaker" / script)
-    assert spec is not None
-    assert spec.loader is not None
-    program = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(program)
+    sys.path.insert(0, str(ROOT / "sagemaker"))
+    program = importlib.import_module(script.removesuffix(".py"))
     with mock.patch.object(boto3, "Session", watched):
         code = program.main(argv)
     keys = [one["Key"] for one in s3.list_objects_v2(Bucket="data").get("Contents", [])]

@@ -61,7 +61,7 @@ def test_instances_embed_their_shares_of_a_path_list(
         s3_client.upload_file(str(picture), bucket, f"photos/{number}.jpg")
     (tmp_path / "paths").mkdir()
     (tmp_path / "paths" / "list.txt").write_text("".join(f"mine/photos/{n}.jpg\n" for n in range(7)))
-    job = scripts("staging").ROOT / "sagemaker" / "embed_job.py"
+    job = scripts("checkout").ROOT / "sagemaker" / "embed_job.py"
     packed = archive(installs=False, script=job)
     flags = {"dataset": "mine", "storage": "s3", "bucket-name": bucket, "encoder": "sample/vit"}
     flags |= {"out": f"s3://{bucket}/features", "engine": "local", "num-workers": "1"}

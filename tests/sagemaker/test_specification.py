@@ -200,7 +200,7 @@ def test_a_dry_run_prints_the_request_and_calls_nobody(
 
 def test_only_the_program_is_uploaded(scripts: Any, tmp_path: Any) -> None:
     staging = scripts("staging")
-    staging.stage(tmp_path, staging.ROOT / "train.py", ["s3"], {"epochs": 3})
+    staging.stage(tmp_path, scripts("checkout").ROOT / "train.py", ["s3"], {"epochs": 3})
     names = {one.name for one in tmp_path.iterdir()}
     assert names == {"train.py", "multimodal_search", "requirements.txt", "job.yaml"}
     assert not [one for one in tmp_path.rglob("*") if one.name == "__pycache__"]
@@ -213,4 +213,4 @@ def test_only_the_program_is_uploaded(scripts: Any, tmp_path: Any) -> None:
 
 def test_the_folder_is_no_package(scripts: Any) -> None:
     """Beside an __init__.py it would hide the SDK of the same name from whoever works in the checkout."""
-    assert not (scripts("staging").ROOT / "sagemaker" / "__init__.py").exists()
+    assert not (scripts("checkout").ROOT / "sagemaker" / "__init__.py").exists()
