@@ -23,10 +23,12 @@ from multimodal_search.storage.s3 import (
 )
 from multimodal_search.storage.s3_client import configure_s3, current_s3
 from multimodal_search.storage.s3_file import open_object
+from multimodal_search.storage.s3_keys import S3_THREADS, content_keys
 from multimodal_search.storage.store import Store
 from multimodal_search.storage.stores import LocalStore, S3Store, open_store
 
 __all__ = [
+    "S3_THREADS",
     "LocalStore",
     "S3Address",
     "S3Object",
@@ -35,6 +37,7 @@ __all__ = [
     "Store",
     "configure_s3",
     "content_key",
+    "content_keys",
     "current_s3",
     "default_features_dir",
     "ensure_bucket",

@@ -89,21 +89,29 @@ def read_whole(address: S3Address, *, patient: bool = True) -> bytes:
         )
 
 
-def content_key(path: str | Path) -> str:
+def content_key(path: str | Path, *, patient: bool = False) -> str:
     """What changes when the content does, without reading it: size and time, or S3's size and entity tag.
+
+    Args:
+        path: a file or an ``s3://`` object.
+        patient: it is one of a long job's many: wait while S3 is away.
 
     Raises:
         OSError: the file or object is not there, or cannot be looked at.
+        SkipInput: with ``patient``, of an object that S3 refuses or does not answer for.
         DataError: S3 cannot be reached or refuses.
     """
     if not is_s3(path):
         status = Path(path).stat()
         return f"{status.st_size}:{status.st_mtime_ns}"
     address = parse_object(str(path))
-    with explaining(address, DataError):
-        return _content_key(
-            insist(lambda client: client.head_object(Bucket=address.bucket, Key=address.key), address.bucket)
+    with explaining(address, DataError, one_input=patient):
+        head = insist(
+            lambda client: client.head_object(Bucket=address.bucket, Key=address.key),
+            address.bucket,
+            patient=patient,
         )
+    return _content_key(head)
 
 
 def _content_key(answer: Any) -> str:

@@ -119,7 +119,7 @@ def _project_error(error: BaseException, address: S3Address, kind: type[ProjectE
         remedy = "create it, or correct the name or the region"
     elif code in _REFUSED | _CREDENTIALS:
         what = f"S3 refuses the request ({code})."
-        remedy = "check the credentials and that they allow s3:GetObject and s3:PutObject on this bucket"
+        remedy = "check the credentials, and that they allow s3:ListBucket, GetObject and PutObject here"
     elif isinstance(error, StillAwayError):
         what = f"{error}."
         remedy = "run the same command again when it does: it goes on from what is finished"
