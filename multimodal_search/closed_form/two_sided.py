@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import reduce
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -12,6 +13,22 @@ from multimodal_search.closed_form.moments import Moments, deviations, fold_mome
 from multimodal_search.types import FloatArray, IntArray
 
 TWO_SIDED_PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
+
+
+class TwoSidedMap(NamedTuple):
+    """A map W from x into the space of y.
+
+    Attributes:
+        weight: (dx, dy) float64.
+        bias: (dy,) float64; x of mean value maps to zero.
+        spread: (dy, dy) what W divides by on the side of y, so that ``(x W + b) spread`` is the y that ridge
+            predicts; the identity where W is plain ridge. Two mapped x are compared as ``u spread v``:
+            without it the division counts twice.
+    """
+
+    weight: FloatArray
+    bias: FloatArray
+    spread: FloatArray
 
 
 def fit_two_sided(
@@ -24,15 +41,12 @@ def fit_two_sided(
     penalties: Sequence[float] = TWO_SIDED_PENALTIES,
     folds: int = 3,
     seed: int = 0,
-) -> tuple[FloatArray, FloatArray]:
+) -> TwoSidedMap:
     """A map W from x into the space of y for retrieval: ``(x W + b) . y`` ranks the y of an x.
 
     Ridge predicts the mean y of an x (W = Cxx^-1 Cxy). Dividing by the spread of y too (Cxx^-1 Cxy Cyy^-1,
     the bilinear form of CCA) makes what x cannot know weigh less. How far to go is chosen by retrieval in
     grouped folds: the penalty on Cyy runs from small (CCA) to infinite (ridge).
-
-    Returns:
-        W (dx, dy) and b (dy,), float64; x of mean value maps to zero.
 
     Raises:
         ValueError: no pair at all, or pairs that do not match.
@@ -47,7 +61,7 @@ def fit_two_sided(
         fold = grouped_folds(groups, folds, seed)
         scores = np.zeros(len(grid))
         for k, part in enumerate(parts):
-            held = _spread(np.flatnonzero(fold == k))
+            held = _evenly(np.flatnonzero(fold == k))
             inner, shift = total - part, part.shift_y
             one = np.asarray(x[x_rows[held]], dtype=np.float64) - inner.means()[0]
             two = np.asarray(y[y_rows[held]], dtype=np.float64) - shift
@@ -57,7 +71,7 @@ def fit_two_sided(
         # of equal scores the simpler map: larger penalties
         best = grid[max(range(len(grid)), key=lambda i: (round(float(scores[i]), 9), i))]
     w = next(w for _, w in _two_sided(total, [best]))
-    return w, -total.means()[0] @ w
+    return TwoSidedMap(w, -total.means()[0] @ w, _spread_of(total.covariances()[2], best[1]))
 
 
 def mean_reciprocal_ranks(x: FloatArray, y: FloatArray) -> FloatArray:
@@ -83,7 +97,7 @@ def _two_sided(
     scale = deviations(cxx)
     standardised = cxx / np.outer(scale, scale)
     values, axes = np.linalg.eigh(cyy)
-    unit = max(float(np.trace(cyy)) / len(cyy), 1e-300)
+    unit = _unit(cyy)
     ridges: dict[float, FloatArray] = {}
     for one, two in grid:
         if one not in ridges:
@@ -95,6 +109,16 @@ def _two_sided(
         yield (one, two), w
 
 
-def _spread(rows: IntArray, most: int = 512) -> IntArray:
+def _spread_of(cyy: FloatArray, penalty: float) -> FloatArray:
+    identity = np.eye(len(cyy))
+    return cyy / _unit(cyy) + penalty * identity if np.isfinite(penalty) else identity
+
+
+def _unit(cyy: FloatArray) -> float:
+    """Mean variance of a coordinate: what penalties on y are multiples of."""
+    return max(float(np.trace(cyy)) / len(cyy), 1e-300)
+
+
+def _evenly(rows: IntArray, most: int = 512) -> IntArray:
     """At most so many of the rows, evenly."""
     return rows[:: -(-len(rows) // most)]

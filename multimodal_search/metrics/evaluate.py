@@ -45,8 +45,14 @@ class _Context:
     groups: IntArray
     scenes: IntArray
     vectors: dict[str, FloatArray]
+    as_query: Project
     baselines: Baselines | None
     seed: int
+
+    def asking(self, query: Side, gallery: Side) -> FloatArray:
+        """(n, dim) the queries as the search asks: a head may have its own way of finding its own kind."""
+        vectors = self.vectors[query.name]
+        return self.as_query(query.modality, vectors) if query.modality is gallery.modality else vectors
 
 
 def evaluate(
@@ -54,6 +60,7 @@ def evaluate(
     project: Project,
     splits: Splits,
     *,
+    as_query: Project | None = None,
     scope: str = "test",
     seed: int = 0,
     baselines: bool = True,
@@ -65,6 +72,8 @@ def evaluate(
     Args:
         features: all items; baselines are fitted on those of ``splits.train`` and ``splits.val``.
         project: (modality, (rows, dim) features) -> (rows, common dim).
+        as_query: (modality, (rows, common dim) projected) -> (rows, common dim): queries that are to find
+            their own kind; by default as they are.
         scope: ``test``, ``val``, or ``all`` (other data, where no scene was seen).
         baselines: whether to compute the columns to compare with.
         statistics: the statistics encoder's set over the same items, for the statistics-only baseline.
@@ -85,6 +94,7 @@ def evaluate(
         relevance_groups(unseen),
         codes([item.scene_id for item in unseen.items]),
         vectors,
+        as_query or (lambda _, projected: projected),
         Baselines.fit(features, splits, unseen, statistics, seed) if baselines else None,
         seed,
     )
@@ -133,7 +143,7 @@ def _direction(context: _Context, query: Side, gallery: Side) -> dict[str, Any]:
             gallery_block=own[1] if own else None,
         )
 
-    rankings = ranked(context.vectors[query.name], context.vectors[gallery.name])
+    rankings = ranked(context.asking(query, gallery), context.vectors[gallery.name])
     if not len(rankings.rank):
         return {}
     items = query.items[chosen][rankings.query]
@@ -194,12 +204,12 @@ def _labels(context: _Context, sides: dict[str, Side], keys: Sequence[str] | Non
     names = [str(m) for m in Modality if str(m) in sides]
     out: dict[str, Any] = {}
     for query, gallery in [(sides[a], sides[b]) for a in names for b in names]:
-        chosen = _drawn(len(query), context.seed)
+        chosen, asking = _drawn(len(query), context.seed), context.asking(query, gallery)
         found: dict[str, Any] = {}
         for key, of_item in values.items():
             label = codes(of_item)
             rankings = rank_queries(
-                context.vectors[query.name][chosen],
+                asking[chosen],
                 context.vectors[gallery.name],
                 label[query.items[chosen]],
                 label[gallery.items],

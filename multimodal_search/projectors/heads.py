@@ -26,11 +26,13 @@ class HeadSpec:
     Attributes:
         kind: ``residual`` keeps the encoder's own space and learns a correction; ``linear`` maps into the
             common space.
+        likeness: the head has a matrix of its own for comparing its modality with itself.
     """
 
     kind: HeadKind
     in_dim: int
     out_dim: int
+    likeness: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready mapping; ``from_json`` reads it back."""
@@ -39,7 +41,7 @@ class HeadSpec:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> HeadSpec:
         """Raises ValueError for an unknown kind or sizes that cannot be."""
-        spec = cls(data["kind"], int(data["in_dim"]), int(data["out_dim"]))
+        spec = cls(data["kind"], int(data["in_dim"]), int(data["out_dim"]), bool(data.get("likeness")))
         if spec.kind not in ("residual", "linear"):
             raise ValueError(f"unknown kind of head {spec.kind!r}")
         if min(spec.in_dim, spec.out_dim) < 1:
@@ -55,6 +57,10 @@ class Projector(nn.Module):
     A residual head starts as the encoder itself: at step 0 its output is exactly ``x / |x|``. Training
     statistics (``mean``, ``scale``) are buffers, so they travel with the weights.
 
+    A head that was made for finding another modality (a signal's, for finding texts) weighs its coordinates
+    for that; between two of its own kind these weights would count twice. ``likeness`` (out_dim, out_dim), a
+    buffer too, takes them back on the side of the query: see ``as_query``.
+
     Args:
         spec: kind and sizes.
         mean: (in_dim,) mean of the training features; zeros if absent.
@@ -63,6 +69,7 @@ class Projector(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    likeness: Tensor | None
 
     def __init__(
         self, spec: HeadSpec, mean: FloatArray | None = None, scale: FloatArray | None = None
@@ -73,6 +80,7 @@ class Projector(nn.Module):
         self.register_buffer("scale", _float(scale, spec.in_dim, 1.0))
         if not bool((self.scale > 0).all()):
             self.scale[~(self.scale > 0)] = 1.0
+        self.register_buffer("likeness", torch.eye(spec.out_dim) if spec.likeness else None)
         self._gain = _GAIN / spec.in_dim
         self.linear = nn.Linear(spec.in_dim, spec.out_dim)
         if spec.kind == "residual":
@@ -120,6 +128,23 @@ class Projector(nn.Module):
             part = np.array(vectors[start : start + chunk_rows], dtype=np.float32)
             out[start : start + chunk_rows] = self(torch.from_numpy(part).to(self.mean.device)).cpu().numpy()
         return out
+
+    @torch.no_grad()
+    def set_likeness(self, matrix: FloatArray) -> None:
+        """Take (out_dim, out_dim) for comparing this modality with itself, of a head that has room for it."""
+        assert self.likeness is not None
+        self.likeness.copy_(torch.from_numpy(np.asarray(matrix)).float())
+
+    @torch.no_grad()
+    def as_query(self, projected: FloatArray) -> FloatArray:
+        """(rows, out_dim) of ``project`` -> (rows, out_dim) float32 of length one: to find its own kind with.
+
+        Projected vectors are what is found; only the query changes, so that one index serves all modalities.
+        """
+        if self.likeness is None:
+            return projected
+        rows = torch.from_numpy(np.array(projected, dtype=np.float32)).to(self.likeness.device)
+        return F.normalize(rows @ self.likeness, dim=-1).cpu().numpy()
 
 
 def _float(values: FloatArray | None, dim: int, default: float) -> Tensor:

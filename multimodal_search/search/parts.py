@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from multimodal_search.errors import DataError, SettingsError
-from multimodal_search.types import FloatArray
+from multimodal_search.types import FloatArray, Modality
 
 PartKind = Literal["text", "image", "series", "id", "vector"]
 Weights = Mapping[str, float | Sequence[float]]
@@ -25,6 +25,11 @@ class Part:
     kind: PartKind
     value: Any
     weight: float = 1.0
+
+    @property
+    def modality(self) -> Modality:
+        """Whose encoder takes it: of words, a picture or a signal."""
+        return Modality.TIMESERIES if self.kind == "series" else Modality(self.kind)
 
 
 def parts_of(asked: Mapping[PartKind, Any], weights: Weights | None = None) -> list[Part]:

@@ -188,7 +188,7 @@ class VectorSearcher:
             return plain_vector(part.value, self._rows.dim)
         if part.kind == "id":
             return self._rows.vectors([str(part.value)]).reshape(-1)
-        modality = Modality.TIMESERIES if part.kind == "series" else Modality(part.kind)
+        modality = part.modality
         encoder = self._encoder(modality)
         raw = queries.read(modality, part.value, encoder.card)
         try:

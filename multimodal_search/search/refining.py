@@ -106,7 +106,15 @@ def _fitted(
     else:
         _, target = searcher.encode({"id": list(up)}, against=modality)
         start = np.zeros(searcher.dim)
-    return fit(start, searcher.vectors(up, target), searcher.vectors(down, target)), target
+    votes = [searcher.vectors(ids, target) for ids in (up, down)]
+    toward, away = (_asking(searcher, ids, target) for ids in (up, down))
+    return fit(start, *votes, toward=toward, away=away), target
+
+
+def _asking(searcher: Searcher, ids: Sequence[str], target: Modality) -> FloatArray:
+    """(n, dim) what each of these moments asks with."""
+    asked = [searcher.encode({"id": one}, against=target)[0] for one in ids]
+    return np.stack(asked) if asked else np.empty((0, searcher.dim))
 
 
 def _found(bundle: Path, value: Any) -> Any:

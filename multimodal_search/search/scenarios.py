@@ -59,7 +59,14 @@ class Scenario:
     where: str | None = None
 
 
-def fit(query: FloatArray, up: FloatArray, down: FloatArray) -> FloatArray:
+def fit(
+    query: FloatArray,
+    up: FloatArray,
+    down: FloatArray,
+    *,
+    toward: FloatArray | None = None,
+    away: FloatArray | None = None,
+) -> FloatArray:
     """(dim,) the direction that tells judged moments apart and stays near the query.
 
     The query moves toward the mean of the votes up and away from that of the votes down (Rocchio 1971). Where
@@ -70,6 +77,8 @@ def fit(query: FloatArray, up: FloatArray, down: FloatArray) -> FloatArray:
         query: (dim,) of length one; zeros where the scenario has no query but its votes.
         up: (n, dim) vectors of moments that belong to it.
         down: (m, dim) vectors of moments that do not.
+        toward: (n, dim) what each of ``up`` asks with, where that is not the vector that is found.
+        away: (m, dim) likewise of ``down``.
 
     Raises:
         DataError: neither a query nor a vote up gives a direction.
@@ -78,7 +87,8 @@ def fit(query: FloatArray, up: FloatArray, down: FloatArray) -> FloatArray:
         raise DataError(
             "The scenario has no direction.", remedy="give it a query, or vote for at least one moment"
         )
-    moved = np.asarray(query, np.float64) + _TOWARD * _mean(up) - _AWAY * _mean(down)
+    toward, away = up if toward is None else toward, down if away is None else away
+    moved = np.asarray(query, np.float64) + _TOWARD * _mean(toward) - _AWAY * _mean(away)
     length = float(np.linalg.norm(moved))
     if not np.isfinite(length) or length == 0:
         raise DataError("The scenario has no direction: its query and its votes cancel.")
@@ -92,10 +102,10 @@ def fit(query: FloatArray, up: FloatArray, down: FloatArray) -> FloatArray:
     def loss(head: FloatArray) -> tuple[float, FloatArray]:
         # the bias is the last entry: which cosine separates the votes is not known before
         margins = signs * (votes @ head[:-1] + head[-1])
-        away = head[:-1] - anchor
-        value = weights @ np.logaddexp(0, -margins) + 0.5 * _PULL * away @ away
+        step = head[:-1] - anchor
+        value = weights @ np.logaddexp(0, -margins) + 0.5 * _PULL * step @ step
         slope = -weights * signs * expit(-margins)
-        return float(value), np.concatenate([votes.T @ slope + _PULL * away, [slope.sum()]])
+        return float(value), np.concatenate([votes.T @ slope + _PULL * step, [slope.sum()]])
 
     begin = np.concatenate([anchor, [-float(np.mean(votes @ anchor))]])
     found = minimize(loss, begin, jac=True, method="L-BFGS-B").x[:-1]

@@ -256,7 +256,7 @@ class Searcher:
             DataError: an unknown id; the message names the nearest ones.
         """
         target = self._target(set(), against)
-        found = [self._known(one, target) for one in ids]
+        found = [self.having(one, target).vectors([one]).reshape(-1) for one in ids]
         return np.stack(found) if found else np.empty((0, self.dim), dtype=np.float32)
 
     @cached_property
@@ -285,14 +285,16 @@ class Searcher:
         if part.kind == "vector":
             return plain_vector(part.value, self.dim)
         if part.kind == "id":
-            return self._known(str(part.value), target)
-        return vector_of(part)
-
-    def _known(self, one: str, target: Modality) -> FloatArray:
-        return self.having(one, target).vectors([one]).reshape(-1)
+            kind = self._kind_of(str(part.value), target)
+            vector = self.rows(kind).vectors([str(part.value)]).reshape(-1)
+        else:
+            kind, vector = part.modality, vector_of(part)
+        return self.common.as_query(kind, vector) if kind is target else vector
 
     def having(self, one: str, against: Modality | str | None = None) -> Rows:
         """Rows that have this moment, of the compared kind if it can be; without it where it is unknown."""
-        target = self._target(set(), against)
+        return self.rows(self._kind_of(one, self._target(set(), against)))
+
+    def _kind_of(self, one: str, target: Modality) -> Modality:
         kinds = [modality for modality in (target, *_PREFERRED) if modality in self._of]
-        return self.rows(next((kind for kind in kinds if self.rows(kind).has(one)), target))
+        return next((kind for kind in kinds if self.rows(kind).has(one)), target)

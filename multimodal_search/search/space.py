@@ -65,7 +65,7 @@ class CommonSpace:
         Raises:
             SettingsError, DataError, EncoderError: as ``vector``.
         """
-        modality = Modality.TIMESERIES if part.kind == "series" else Modality(part.kind)
+        modality = part.modality
         if modality not in self._info.encoders:
             raise SettingsError(
                 f"The bundle was made without {modality.value}, so that it cannot be asked with {part.kind}.",
@@ -83,6 +83,10 @@ class CommonSpace:
     def vectors(self, modality: Modality, ready: Sequence[Any]) -> FloatArray:
         """(n, dim) of length one: what ``ready`` gave, several at once."""
         return self._projectors[modality].project(self._encoder(modality).embed(ready))
+
+    def as_query(self, modality: Modality, vector: FloatArray) -> FloatArray:
+        """(dim,) of length one: a vector of this space, ready to find others of its own modality."""
+        return self._projectors[modality].as_query(vector.reshape(1, -1)).reshape(-1)
 
     def _encoder(self, modality: Modality) -> FrozenEncoder:
         with self._loading:  # once, whoever asks first

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from multimodal_search.sources import open_source
 from multimodal_search.splits import Splits
 from multimodal_search.training import prepare
 from multimodal_search.training.given import check_bundle, open_given, own_tables
-from multimodal_search.types import FloatArray, Modality, MomentFeatures
+from multimodal_search.types import FeatureSet, Modality, MomentFeatures
 
 _SOURCES = ("data_dir", "nuscenes_path", "pairs", "use_sample_data")
 
@@ -32,14 +32,15 @@ def evaluate_bundle(settings: EvaluateSettings) -> dict[str, Any]:
         EncoderError: the encoder at hand, or that of ``--features``, is not the one that made the bundle.
     """
     info, features = bundle_features(settings)
-    splits = splits_beside(features, settings.bundle)
+    bundle = Path(settings.bundle)
+    splits = splits_beside(features, bundle)
     if not splits.test:
         raise BundleError(
             "No unseen scene is left to measure: all scenes of this data trained the bundle.",
-            where=settings.bundle,
+            where=bundle,
             remedy="give other data, for example --data-dir DIR",
         )
-    return evaluate(features, project_with(load_projectors(settings.bundle, info)), splits)
+    return measure(features, load_projectors(bundle, info), splits)
 
 
 def bundle_features(settings: EvaluateSettings) -> tuple[BundleInfo, MomentFeatures]:
@@ -49,21 +50,36 @@ def bundle_features(settings: EvaluateSettings) -> tuple[BundleInfo, MomentFeatu
         BundleError: no whole bundle; or it does not say where its data is.
         EncoderError: the encoder at hand, or that of ``--features``, is not the one that made the bundle.
     """
-    info = read_bundle_info(settings.bundle)
+    bundle = Path(settings.bundle)
+    info = read_bundle_info(bundle)
     device = prepare.resolve_device(settings.device)
     data = _with_data(settings, info)
     given = open_given(settings.features)
-    check_bundle(given, info, settings.bundle)
+    check_bundle(given, info, bundle)
     if data is not settings and not given:
-        given = own_tables(info, settings.bundle)
-    source = open_source(data, sample_dir=settings.bundle / "sample_data")
-    encoders = prepare.bundle_encoders(info, device, set(info.encoders) - set(given), settings.bundle)
+        given = own_tables(info, bundle)
+    source = open_source(data, sample_dir=bundle / "sample_data")
+    encoders = prepare.bundle_encoders(info, device, set(info.encoders) - set(given), bundle)
     return info, prepare.gather(source, encoders, data, given)
 
 
-def project_with(projectors: Mapping[Modality, Projector]) -> Callable[[Modality, FloatArray], FloatArray]:
-    """(modality, (rows, in_dim)) -> (rows, dim) through the heads."""
-    return lambda modality, vectors: projectors[modality].project(vectors)
+def measure(
+    features: MomentFeatures,
+    projectors: Mapping[Modality, Projector],
+    splits: Splits,
+    *,
+    seed: int = 0,
+    statistics: FeatureSet | None = None,
+) -> dict[str, Any]:
+    """The content of ``metrics.json``: ``metrics.evaluate`` of these heads, asked as the search asks them."""
+    return evaluate(
+        features,
+        lambda modality, vectors: projectors[modality].project(vectors),
+        splits,
+        as_query=lambda modality, projected: projectors[modality].as_query(projected),
+        seed=seed,
+        statistics=statistics,
+    )
 
 
 def splits_beside(features: MomentFeatures, bundle: Path) -> Splits:
@@ -98,7 +114,7 @@ def _with_data(settings: EvaluateSettings, info: BundleInfo) -> EvaluateSettings
     """
     if any(getattr(settings, name) for name in _SOURCES):
         return settings
-    file = settings.bundle / "settings.yaml"
+    file = Path(settings.bundle) / "settings.yaml"
     trained = check(TrainSettings, read_config(file, tuple(TrainSettings.model_fields)))
     fields = set(DataSettings.model_fields)
     own = {name: value for name, value in trained.model_dump().items() if name in fields}

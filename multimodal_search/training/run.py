@@ -21,14 +21,13 @@ from multimodal_search.encoders.base import FrozenEncoder
 from multimodal_search.errors import EncoderError, SettingsError
 from multimodal_search.export.bundle import BundleContents, write_bundle
 from multimodal_search.export.report import format_table
-from multimodal_search.metrics.evaluate import evaluate
 from multimodal_search.projectors.bundle import BundleEncoder, BundleInfo, load_projectors, read_bundle_info
 from multimodal_search.settings import TrainSettings
 from multimodal_search.sources import open_source
 from multimodal_search.sources.base import Source
 from multimodal_search.splits import Splits, make_splits
 from multimodal_search.training import prepare
-from multimodal_search.training.evaluation import project_with, splits_beside
+from multimodal_search.training.evaluation import measure, splits_beside
 from multimodal_search.training.fit import FitResult, fit, untrained
 from multimodal_search.training.given import Given, check_asked, check_bundle, entries, open_given
 from multimodal_search.training.metric_lines import MetricLines, unseen_line
@@ -87,9 +86,9 @@ def run(settings: TrainSettings) -> Path:
     result = _heads(settings, gathered.features, splits, prior, output)
     logger.info("heads     %s", ", ".join(f"{name}: {what}" for name, what in result.chosen.items()))
     features = _with_heads(gathered.features, result)
-    metrics = evaluate(
+    metrics = measure(
         features,
-        project_with(result.projectors),
+        result.projectors,
         splits,
         seed=settings.seed,
         statistics=gathered.statistics,

@@ -77,7 +77,7 @@ def _held_out_ranks(features: MomentFeatures, anchor: Modality, seed: int) -> Fl
         if inside.all() or not inside.any():
             continue
         groups = [logs[scene] for scene in scene_of[~inside].tolist()]
-        weight, bias = closed_form.fit_two_sided(
+        weight, bias, _ = closed_form.fit_two_sided(
             signals.vectors,
             others.vectors,
             groups,

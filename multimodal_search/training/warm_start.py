@@ -101,8 +101,8 @@ def _identity(one: FeatureSet) -> Projector:
     return Projector(HeadSpec("residual", one.card.dim, one.card.dim), *statistics(one))
 
 
-def _linear(one: FeatureSet, dim: int) -> Projector:
-    return Projector(HeadSpec("linear", one.vectors.shape[1], dim), *statistics(one))
+def _linear(one: FeatureSet, dim: int, *, likeness: bool = False) -> Projector:
+    return Projector(HeadSpec("linear", one.vectors.shape[1], dim, likeness), *statistics(one))
 
 
 def _closed_form_pair(
@@ -150,20 +150,21 @@ def _signal_head(
     signals = sets[Modality.TIMESERIES]
     targets, means = _targets(features, sets, heads)
     dim = targets.shape[1]
-    head = _linear(signals, dim)
+    head = _linear(signals, dim, likeness=True)
     primary = signals.primary_rows(len(features.items))
     kept = np.flatnonzero((primary >= 0) & ~np.isnan(targets[:, 0]))
     logs = [features.items[item].group or features.items[item].scene_id for item in kept.tolist()]
     if len(set(logs)) < 2:
         _set(head, *_principal_axes(signals, dim), signals.vectors)
         return head
-    weight, bias = closed_form.fit_two_sided(
+    weight, bias, spread = closed_form.fit_two_sided(
         signals.vectors, targets, logs, x_rows=primary[kept], y_rows=kept, seed=seed
     )
     # what all targets have in common says nothing of a moment: without it, texts and images, whose means
     # differ, rank signals by the same rule
     basis = np.linalg.qr(np.stack(means, axis=1))[0]
     weight, bias = weight - weight @ basis @ basis.T, bias - bias @ basis @ basis.T
+    head.set_likeness(spread)
     _set(head, weight, bias, signals.vectors[primary[kept[:4096]]])
     return head
 

@@ -28,7 +28,7 @@ def _class_map(queries: np.ndarray, gallery: np.ndarray, label: np.ndarray) -> f
 def test_it_finds_the_class_where_other_factors_are_loud() -> None:
     x, y, label = _classes(share=0.1)
     train, test = np.arange(450), np.arange(450, 600)
-    w, b = fit_two_sided(x[train], y[train], train.tolist())
+    w, b, _ = fit_two_sided(x[train], y[train], train.tolist())
     ridge, c = fit_ridge(x[train], y[train])
     centre = y[train].mean(axis=0)
     ours = _class_map(x[test] @ w + b, y[test] - centre, label[test])
@@ -37,10 +37,27 @@ def test_it_finds_the_class_where_other_factors_are_loud() -> None:
     assert ours > plain + 0.1
 
 
+def test_with_its_spread_the_map_is_ridges_prediction_again() -> None:
+    x, y, _ = _classes(share=0.1)
+    train, test = np.arange(450), np.arange(450, 600)
+    w, b, spread = fit_two_sided(x[train], y[train], train.tolist())
+    ridge, c = fit_ridge(x[train], y[train])
+    predicted = x[test] @ ridge + c - y[train].mean(axis=0)
+    # ridge chooses another penalty on x
+    assert _mean_cosine((x[test] @ w + b) @ spread, predicted) > 0.9
+    assert _mean_cosine(x[test] @ w + b, predicted) < 0.85
+    np.testing.assert_allclose(spread, spread.T, atol=1e-9)
+
+
+def _mean_cosine(one: np.ndarray, two: np.ndarray) -> float:
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1)
+    return float(np.mean(np.sum(one * two, axis=1) / lengths))
+
+
 def test_signals_without_information_give_chance() -> None:
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(300, 10)), rng.normal(size=(300, 16))
-    w, b = fit_two_sided(x[:200], y[:200], list(range(200)))
+    w, b, _ = fit_two_sided(x[:200], y[:200], list(range(200)))
     found = mean_reciprocal_ranks(x[200:] @ w + b, y[200:])
     chance = np.sum(1 / np.arange(1, 101)) / 100
     assert abs(found.mean() - chance) < 3 * found.std() / 10
@@ -54,6 +71,7 @@ def test_equal_rows_share_their_expected_rank() -> None:
 
 def test_one_group_alone_still_gives_a_map() -> None:
     x, y, _ = _classes(0.3)
-    w, b = fit_two_sided(x[:5], y[:5], ["log"] * 5)
+    w, b, spread = fit_two_sided(x[:5], y[:5], ["log"] * 5)
     assert np.isfinite(w).all()
     assert np.isfinite(b).all()
+    np.testing.assert_array_equal(spread, np.eye(64))  # nothing to choose by: plain ridge

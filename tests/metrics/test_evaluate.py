@@ -170,3 +170,19 @@ def test_the_same_seed_gives_the_same_figures(world, oracle, thirds):
     features, mix = world(scenes=40)
     first, second = (evaluate(features, oracle(mix), thirds(40), seed=3) for _ in range(2))
     assert first == second
+
+
+def test_queries_for_their_own_kind_are_asked_as_the_search_asks_them(world, oracle, thirds):
+    features, mix = world()
+    plain = evaluate(features, oracle(mix), thirds(), baselines=False)
+    turned = evaluate(
+        features, oracle(mix), thirds(), baselines=False, as_query=lambda _, projected: -np.asarray(projected)
+    )
+    own = [name for name in plain["directions"] if name.split("->")[0] == name.split("->")[1]]
+    assert own
+    for name, entry in plain["directions"].items():
+        assert (turned["directions"][name]["mAP"] < entry["mAP"]) == (name in own), name
+    for name, of_key in plain["labels"].items():
+        a, b = name.split("->")
+        for key, entry in of_key.items():
+            assert (turned["labels"][name][key]["mAP"] != entry["mAP"]) == (a == b), (name, key)

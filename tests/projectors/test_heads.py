@@ -8,7 +8,7 @@ import torch
 
 from multimodal_search.projectors.heads import HeadSpec, Projector
 
-SPECS = [HeadSpec("residual", 6, 6), HeadSpec("linear", 6, 4)]
+SPECS = [HeadSpec("residual", 6, 6), HeadSpec("linear", 6, 4), HeadSpec("linear", 6, 4, likeness=True)]
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -56,6 +56,25 @@ def test_projecting_in_chunks_or_from_half_precision_gives_the_same_rows() -> No
     x = np.random.default_rng(0).normal(size=(11, 6)).astype(np.float16)
     np.testing.assert_allclose(head.project(x, chunk_rows=3), head.project(x.astype(np.float32)), atol=1e-6)
     assert head.project(x[:0]).shape == (0, 4)
+
+
+def test_likeness_changes_queries_and_nothing_that_is_found() -> None:
+    torch.manual_seed(0)
+    x = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
+    head = Projector(HeadSpec("linear", 6, 4, likeness=True))
+    found = head.project(x)
+    np.testing.assert_allclose(head.as_query(found), found, atol=1e-6)
+    matrix = np.diag([4.0, 1.0, 1.0, 0.25])
+    head.set_likeness(matrix)
+    np.testing.assert_array_equal(head.project(x), found)
+    expected = found @ matrix / np.linalg.norm(found @ matrix, axis=1, keepdims=True)
+    np.testing.assert_allclose(head.as_query(found), expected, atol=1e-6)
+    plain = Projector(HeadSpec("linear", 6, 4))
+    np.testing.assert_array_equal(plain.as_query(found), found)
+
+
+def test_a_spec_from_before_likeness_is_read() -> None:
+    assert HeadSpec.from_json({"kind": "linear", "in_dim": 6, "out_dim": 4}) == SPECS[1]
 
 
 @pytest.mark.parametrize("spec", SPECS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from PIL import Image
 import multimodal_search
 from multimodal_search import encoders
 from multimodal_search.errors import BundleError, DataError, EncoderError, SettingsError
+from multimodal_search.projectors.bundle import save_projectors, write_bundle_info
+from multimodal_search.projectors.heads import Projector
 from multimodal_search.search import Searcher
 from multimodal_search.types import Modality, Series
 
@@ -206,3 +209,29 @@ def test_a_bundle_with_a_file_missing_is_refused(bundle, stub, tmp_path, gone):
 def test_an_unknown_device_is_refused(bundle):
     with pytest.raises(SettingsError, match="tpu"):
         Searcher.open(bundle, device="tpu")
+
+
+def test_a_signal_finds_signals_by_its_heads_own_likeness(builder, signal, stub, tmp_path):
+    folder, root = tmp_path / "bundle", tmp_path / "data"
+    root.mkdir()
+    builder(folder, root)
+    plain = multimodal_search.load(folder)
+    info = plain.info
+    spec = replace(info.heads[Modality.TIMESERIES], likeness=True)
+    head = Projector(spec)
+    head.set_likeness(np.eye(3)[[1, 0, 2]])  # between signals, left asks for right
+    save_projectors(folder, {Modality.TIMESERIES: head})
+    write_bundle_info(folder, replace(info, heads={**info.heads, Modality.TIMESERIES: spec}))
+    turned = multimodal_search.load(folder)
+    assert turned.space != plain.space
+
+    left = signal("left")
+    own = _kinds(plain.search(series=left, k=3))
+    other = _kinds(turned.search(series=left, k=3))
+    assert own == ["left"] * 3
+    assert other == ["right"] * 3
+    some = plain.search(series=left, k=1)[0].id
+    assert _kinds(turned.search(id=some, k=3, against="timeseries")) == other
+    for against in ("image", "text"):
+        assert _kinds(turned.search(series=left, k=3, against=against)) == own
+    assert _kinds(turned.search(text="left", k=3, against="timeseries")) == own
