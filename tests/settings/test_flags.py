@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,7 @@ from multimodal_search.settings import (
     SearchAllSettings,
     SearchSettings,
     ServeSettings,
+    Settings,
     SpecimensSettings,
     SweepSettings,
     TrainSettings,
@@ -33,7 +35,7 @@ from multimodal_search.settings import (
 )
 from multimodal_search.settings.flags import build_parser
 
-ALL = {
+ALL: dict[str, type[Settings]] = {
     "train": TrainSettings,
     "evaluate": EvaluateSettings,
     "search": SearchSettings,
@@ -76,6 +78,16 @@ def train(*argv: str) -> TrainSettings:
 )
 def test_every_form_of_a_boolean(argv: list[str], expected: bool) -> None:
     assert train(*argv).use_sample_data is expected
+
+
+@pytest.mark.parametrize("text", ["True", "true", "False"])
+def test_every_boolean_of_every_command_in_the_words_of_a_hyperparameter(text: str) -> None:
+    for model in ALL.values():
+        parser = build_parser(model, prog="", summary="")
+        for name, field in model.model_fields.items():
+            if bool in (field.annotation, *get_args(field.annotation)):
+                given, rest = parser.parse_known_args(["--" + name.replace("_", "-"), text])
+                assert (getattr(given, name), rest) == (text != "False", []), name
 
 
 def test_later_sources_win(tmp_path: Path) -> None:
