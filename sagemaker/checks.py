@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from specification import Specification, check_instance_type
@@ -23,10 +24,10 @@ def open_session(region: str | None) -> Any:
     Raises:
         SettingsError: there is no region, or no valid credentials.
     """
-    session = require("boto3", extra="s3").Session(region_name=region)
-    if session.region_name is None:
-        raise SettingsError("No AWS region is set.", remedy="give --region, or run 'aws configure'")
     with telling("sts:GetCallerIdentity"):
+        session = require("boto3", extra="s3").Session(region_name=region)
+        if session.region_name is None:
+            raise SettingsError("No AWS region is set.", remedy="give --region, or run 'aws configure'")
         session.client("sts").get_caller_identity()
     return session
 
@@ -44,16 +45,16 @@ def check_with_aws(session: Any, job: Specification, *, empty_output: str | None
     check_instance_type(job.asked.instance_type, known)
     role = find_role(session, job.asked.role)
     s3 = session.client("s3")
+    region = session.region_name
     for channel, url in job.asked.data.items():
-        if next(_keys(s3, url, f"the channel {channel!r}"), None) is None:
-            raise DataError(
-                f"There is nothing for the channel {channel!r}.",
-                where=url,
-                remedy="upload the data first: aws s3 cp --recursive my_data " + url,
-            )
-    _bucket(s3, job.asked.output, "--output")
-    _bucket(s3, job.checkpoints, "--checkpoints")
-    if empty_output is not None and next(_keys(s3, empty_output, "--output"), None) is not None:
+        _bucket(s3, url, f"the channel {channel!r}", region)
+        _check_channel(s3, channel, url, job.program.expects)
+    _bucket(s3, job.asked.output, "--output", region)
+    _bucket(s3, job.checkpoints, "--checkpoints", region)
+    for flag, urls in job.program.places.items():
+        for url in urls:
+            _bucket(s3, url, flag)
+    if empty_output is not None and _keys(s3, empty_output):
         raise OutputError(
             "The output is there already.", where=empty_output, remedy="take another --output or --job-name"
         )
@@ -105,12 +106,30 @@ def telling(action: str) -> Iterator[None]:
             "No AWS credentials were found.",
             remedy="run 'aws configure' or 'aws sso login', or set AWS_PROFILE",
         ) from error
+    except (
+        exceptions.SSOError,
+        exceptions.TokenRetrievalError,
+        exceptions.CredentialRetrievalError,
+    ) as error:
+        raise SettingsError(
+            f"The AWS credentials are expired or not valid: {error}",
+            remedy="sign in again: 'aws sso login', or new keys by 'aws configure'",
+        ) from error
     except exceptions.ClientError as error:
         raise _explained(error, action) from error
-    except exceptions.BotoCoreError as error:
+    except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
         raise ProjectError(
             f"AWS cannot be reached: {error}", remedy="check the network and --region"
         ) from error
+    except exceptions.BotoCoreError as error:
+        raise SettingsError(
+            f"The AWS settings cannot be used: {error}",
+            remedy="correct --region, AWS_PROFILE or ~/.aws/config",
+        ) from error
+    except require("boto3.exceptions", extra="s3").Boto3Error as error:
+        if isinstance(error.__context__, exceptions.ClientError):  # an upload hides what S3 said
+            raise _explained(error.__context__, action) from error
+        raise ProjectError(str(error), remedy="try again") from error
 
 
 def _explained(error: Any, action: str) -> ProjectError:
@@ -122,6 +141,8 @@ def _explained(error: Any, action: str) -> ProjectError:
             remedy="sign in again: 'aws sso login', or new keys by 'aws configure'",
         )
     if code in _REFUSED:
+        named = re.search(r"not authorized to perform: ([A-Za-z0-9]+:[A-Za-z0-9]+)", said)
+        action = named[1] if named else action
         return OutputError(f"AWS refuses {action} ({code}): {said}", remedy=f"have {action} allowed")
     if code == "NoSuchEntity":
         return SettingsError(
@@ -136,17 +157,43 @@ def _explained(error: Any, action: str) -> ProjectError:
     return ProjectError(f"AWS refuses {action} ({code}): {said}", remedy="correct what it names")
 
 
-def _bucket(s3: Any, url: str, flag: str) -> tuple[str, str]:
-    bucket, _, prefix = url.removeprefix("s3://").partition("/")
+def _check_channel(s3: Any, channel: str, url: str, expects: Mapping[str, str | None]) -> None:
+    found = _keys(s3, url)
+    if not found:
+        raise DataError(
+            f"There is nothing for the channel {channel!r}.",
+            where=url,
+            remedy="upload the data first: aws s3 cp --recursive my_data " + url,
+        )
+    expected = expects.get(channel, "")
+    if expected is None and len(found) > 1:
+        raise DataError(
+            f"The channel {channel!r} is one file, and several names begin so: {', '.join(found)}.",
+            where=url,
+            remedy="name the file whole, and have no other whose name begins with all of its name",
+        )
+    if expected and not _keys(s3, url + expected):
+        raise DataError(
+            f"The channel {channel!r} has no {expected}.",
+            where=url,
+            remedy="name the folder that it is in; for other data say where in the job it is, for example "
+            f"--pairs /opt/ml/input/data/{channel}/pairs.csv",
+        )
+
+
+def _bucket(s3: Any, url: str, flag: str, region: str | None = None) -> None:
+    bucket = url.removeprefix("s3://").partition("/")[0]
     try:
         with telling("s3:ListBucket"):
-            s3.head_bucket(Bucket=bucket)
+            found = s3.head_bucket(Bucket=bucket).get("BucketRegion")
     except ProjectError as error:
         code = str(getattr(error.__cause__, "response", {}).get("Error", {}).get("Code", ""))
         if code in _MISSING:
             raise OutputError(
                 f"The bucket {bucket!r} does not exist.", where=flag, remedy="create it, or correct the name"
             ) from error
+        if code in _REFUSED and region is None:
+            return  # the job's role may, though whoever starts it may not
         if code in _REFUSED:
             raise OutputError(
                 f"These credentials may not use the bucket {bucket!r}.",
@@ -154,15 +201,20 @@ def _bucket(s3: Any, url: str, flag: str) -> tuple[str, str]:
                 remedy="have s3:ListBucket, s3:GetObject and s3:PutObject allowed on it, or correct the name",
             ) from error
         raise
-    return bucket, prefix
+    if region is not None and found not in (None, region):
+        raise SettingsError(
+            f"The bucket {bucket!r} is in {found}, the job would be in {region}; SageMaker wants one region.",
+            where=flag,
+            remedy=f"give --region {found}, or a bucket in {region}",
+        )
 
 
-def _keys(s3: Any, url: str, flag: str) -> Iterator[str]:
-    bucket, prefix = _bucket(s3, url, flag)
+def _keys(s3: Any, url: str) -> list[str]:
+    """At most two names that begin so; a folder that the console made is none."""
+    bucket, _, prefix = url.removeprefix("s3://").partition("/")
     with telling("s3:ListBucket"):
-        for one in s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=2).get("Contents", []):
-            if one["Size"] or not one["Key"].endswith("/"):  # a folder that the console made is nothing
-                yield one["Key"]
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=3).get("Contents", [])
+    return [one["Key"] for one in listed if one["Size"] or not one["Key"].endswith("/")][:2]
 
 
 def _check_new(session: Any, name: str) -> None:

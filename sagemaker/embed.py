@@ -9,7 +9,7 @@ from typing import Any
 
 from checkout import ROOT  # first: it makes the library importable
 from launch import run
-from options import asked_from, job_parser, program_settings, split_settings
+from options import asked_from, job_parser, places_on_s3, program_settings, split_settings
 from specification import EMBEDDING_METRICS, Program, Specification, specify
 from staging import CONFIG
 
@@ -47,7 +47,9 @@ def specification(flags: argparse.Namespace, rest: Sequence[str]) -> tuple[Speci
         places=_PLACES,
     )
     if not flags.out.startswith("s3://"):
-        raise SettingsError(f"{flags.out!r} is not on S3.", where="--out", remedy="give s3://bucket/prefix")
+        raise SettingsError(
+            f"{flags.out!r} is no place on S3.", where="--out", remedy="give s3://bucket/prefix"
+        )
     if flags.path_file is None and flags.instance_count > 1:
         raise SettingsError(
             "Only a path list is shared among instances.",
@@ -61,7 +63,14 @@ def specification(flags: argparse.Namespace, rest: Sequence[str]) -> tuple[Speci
     values, config = split_settings(given)
     if config:
         values["config"] = CONFIG
-    program = Program("embed_job.py", values, EMBEDDING_METRICS, needs_gpu=given.get("device") == "cuda")
+    program = Program(
+        script="embed_job.py",
+        hyperparameters=values,
+        metrics=EMBEDDING_METRICS,
+        expects={"paths": None},
+        places=places_on_s3(given, [*_PLACES, "out"]),
+        needs_gpu=given.get("device") == "cuda",
+    )
     channels = {} if flags.path_file is None else {"paths": flags.path_file}
     flags.output = flags.output or flags.out.rstrip("/") + "-job"
     return specify(asked_from(flags, channels, "multimodal-search-embed"), program), config

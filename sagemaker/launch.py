@@ -12,7 +12,7 @@ from typing import Any
 
 from checkout import ROOT  # first: it makes the library importable
 from checks import check_with_aws, open_session, telling
-from options import asked_from, job_parser, program_settings, region_of, split_settings
+from options import asked_from, job_parser, places_on_s3, program_settings, region_of, split_settings
 from specification import TRAINING_METRICS, Program, Specification, specify
 from staging import CONFIG, stage
 from submitting import sdk_version, submit
@@ -21,6 +21,7 @@ from multimodal_search.errors import ProjectError, SettingsError
 from multimodal_search.settings import TrainSettings
 
 _PLACES = ("data_dir", "nuscenes_path", "pairs", "features", "image_weights", "text_weights")
+_OTHER_DATA = ("data_dir", "nuscenes_path", "pairs", "use_sample_data")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,7 +57,7 @@ def specification(flags: argparse.Namespace, rest: Sequence[str]) -> tuple[Speci
         places=_PLACES,
     )
     if flags.data is None and not (
-        given.get("use_sample_data") or given.get("pairs", "").startswith("s3://")
+        given.get("use_sample_data") or (given.get("pairs") or "").startswith("s3://")
     ):
         raise SettingsError("The job has no data.", where="--data", remedy="give --data s3://bucket/prefix")
     values, config = split_settings({"cloud": "sagemaker", **given})
@@ -66,10 +67,17 @@ def specification(flags: argparse.Namespace, rest: Sequence[str]) -> tuple[Speci
         script="train.py",
         hyperparameters=values,
         metrics=TRAINING_METRICS,
+        expects={} if any(given.get(name) for name in _OTHER_DATA) else {"training": "scenes_metadata.json"},
+        places=places_on_s3(given, [*_PLACES, "s3_output"]),
         torchrun=flags.instance_count > 1,
         needs_gpu=given.get("device") == "cuda",
     )
-    channels = {} if flags.data is None else {"training": flags.data}
+    # with its slash: s3://bucket/scenes would bring s3://bucket/scenes-of-last-year along
+    channels = (
+        {}
+        if flags.data is None
+        else {"training": flags.data if flags.data.endswith("/") else flags.data + "/"}
+    )
     return specify(asked_from(flags, channels, "multimodal-search"), program), config
 
 

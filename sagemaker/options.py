@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import secrets
 from collections.abc import Mapping, Sequence
@@ -126,15 +127,35 @@ def program_settings(
     return given
 
 
+def places_on_s3(given: Mapping[str, Any], names: Sequence[str]) -> dict[str, list[str]]:
+    """Flag -> its ``s3://`` addresses; of another store than Amazon's nothing is known here."""
+    found: dict[str, list[str]] = {}
+    for name in names if given.get("endpoint_url") is None else ():
+        values = given.get(name) or []
+        urls = [one for one in ([values] if isinstance(values, str) else values) if one.startswith("s3://")]
+        if urls:
+            found["--" + name.replace("_", "-")] = urls
+    return found
+
+
 def split_settings(given: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
-    """(hyperparameters, settings for a YAML file): flags hold numbers, words, booleans and plain lists."""
+    """(hyperparameters, settings for a YAML file): flags hold numbers, words, booleans and plain lists.
+
+    Words that SDK 3's container would read as something else (``1.50``, ``null``), or that its quotes
+    cannot hold, go into the file.
+    """
     flags: dict[str, str] = {}
     rest: dict[str, Any] = {}
     for name, value in given.items():
         several = isinstance(value, list)
         if value is None:
             continue
-        if isinstance(value, dict) or (several and any(set(str(one)) & set(",/ ") for one in value)):
+        unsafe = isinstance(value, str) and ("'" in value or _is_json(value))
+        if (
+            unsafe
+            or isinstance(value, dict)
+            or (several and any(set(str(one)) & set(",/ '") for one in value))
+        ):
             rest[name] = value
         else:
             flags[name.replace("_", "-")] = ",".join(map(str, value)) if several else str(value)
@@ -154,6 +175,14 @@ def _pairs(given: Sequence[str], flag: str) -> dict[str, str]:
             raise SettingsError(f"{flag} {one!r} is not KEY=VALUE.", remedy=f"for example {flag} team=maps")
         pairs[key] = value
     return pairs
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _count(text: str) -> int:

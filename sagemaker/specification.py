@@ -11,7 +11,9 @@ from multimodal_search.errors import SettingsError, nearest
 
 TORCH, PYTHON = "2.8.0", "py312"  # of the default image
 _OLDEST_TORCH, _OLDEST_PYTHON = (2, 6), (3, 11)
-_TAG = re.compile(r":(\d+)\.(\d+)(?:\.\d+)?-(?:cpu|gpu)-py(\d)(\d+)")
+# of AWS's PyTorch images, and of its Hugging Face ones: 2.8.0-gpu-py312, 2.0.0-transformers4.28.1-gpu-py310
+_TAG = re.compile(r":(\d+)\.(\d+)(?:\.\d+)?-(?:transformers[\d.]+-)?(?:cpu|gpu)-py(\d)(\d+)")
+_PLACE = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?")
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 _GPU_FAMILY = re.compile(r"ml\.(p\d|g\d)")
 _MOST_HYPERPARAMETERS, _LONGEST_VALUE = 100, 2500
@@ -64,6 +66,8 @@ class Program:
         script: the file that the container starts.
         hyperparameters: flag without dashes -> value; they arrive as ``--flag value``.
         metrics: name -> regular expression with one group.
+        expects: channel -> the file that it must have; None: it is one file itself.
+        places: flag -> the ``s3://`` addresses that the program itself reads or writes.
         torchrun: whether the nodes' processes work as one.
         needs_gpu: whether the flags ask for one.
     """
@@ -71,6 +75,8 @@ class Program:
     script: str
     hyperparameters: Mapping[str, str]
     metrics: Mapping[str, str]
+    expects: Mapping[str, str | None] = field(default_factory=dict)
+    places: Mapping[str, Sequence[str]] = field(default_factory=dict)
     torchrun: bool = False
     needs_gpu: bool = False
 
@@ -215,7 +221,8 @@ def _check_image(asked: Asked) -> None:
             f"An image with torch {torch[0]}.{torch[1]} and Python {python[0]}.{python[1]} is too old: torch "
             "2.6 and Python 3.11 are the oldest that this program's dependencies run on.",
             where="--image-uri" if asked.image_uri else "--framework-version, --py-version",
-            remedy=f"take --framework-version {TORCH} --py-version {PYTHON}, or 2.6.0 and py312",
+            remedy=f"{'leave --image-uri out, or ' if asked.image_uri else ''}"
+            f"take --framework-version {TORCH} --py-version {PYTHON}, or 2.6.0 and py312",
         )
 
 
@@ -223,9 +230,9 @@ def _check_places(asked: Asked) -> None:
     given = {"--output": asked.output, "--checkpoints": asked.checkpoints}
     given.update({f"the channel {name!r}": url for name, url in asked.data.items()})
     for flag, url in given.items():
-        if url is not None and not re.match(r"s3://[^/]+", url):
+        if url is not None and not _PLACE.fullmatch(url):
             raise SettingsError(
-                f"{url!r} is not on S3.",
+                f"{url!r} is no place on S3.",
                 where=flag,
                 remedy="a job sees only S3: upload with 'aws s3 cp --recursive', give s3://bucket/prefix",
             )

@@ -88,7 +88,7 @@ def test_more_instances_than_lines(job: Any, tmp_path: Path) -> None:
     ("argv", "said"),
     [
         (["--out", "s3://b/f"], "no inputs"),
-        (["--out", "features", "--path-file", "s3://b/p.txt"], "not on S3"),
+        (["--out", "features", "--path-file", "s3://b/p.txt"], "no place on S3"),
         (["--out", "s3://b/f", "--image-dir", "s3://b/photos", "--instance-count", "2"], "Only a path list"),
         (["--out", "s3://b/f", "--image-dir", "/my/photos"], "does not see files of this machine"),
     ],

@@ -98,7 +98,7 @@ def common(request: dict[str, Any]) -> None:
     first.pop("InputMode", None)
     source = {
         "S3DataType": "S3Prefix",
-        "S3Uri": "s3://data/scenes",
+        "S3Uri": "s3://data/scenes/",
         "S3DataDistributionType": "FullyReplicated",
     }
     assert first == {"ChannelName": "training", "DataSource": {"S3DataSource": source}}

@@ -73,7 +73,7 @@ def test_the_request_is_the_whole_job(specified: Any) -> None:
                 "DataSource": {
                     "S3DataSource": {
                         "S3DataType": "S3Prefix",
-                        "S3Uri": "s3://my-bucket/scenes",
+                        "S3Uri": "s3://my-bucket/scenes/",
                         "S3DataDistributionType": "FullyReplicated",
                     }
                 },
@@ -124,9 +124,12 @@ def _check_patterns(value: Any, shape: Any) -> None:
 
 
 def test_names_made_from_the_time_are_names(scripts: Any, model: Any) -> None:
-    for script, more in (("launch", DATA), ("embed", ["--path-file", "s3://b/p.txt", "--out", "s3://b/f"])):
+    for script, more in (
+        ("launch", DATA),
+        ("embed", ["--path-file", "s3://bucket/p.txt", "--out", "s3://bucket/f"]),
+    ):
         program = scripts(script)
-        argv = ["--role", ROLE, *more] + (["--output", "s3://b/o"] if script == "launch" else [])
+        argv = ["--role", ROLE, *more] + (["--output", "s3://bucket/o"] if script == "launch" else [])
         flags, rest = program._parser().parse_known_args(argv)
         name = program.specification(flags, rest)[0].asked.job_name
         pattern = model.shape_for("TrainingJobName").metadata["pattern"]
@@ -152,17 +155,33 @@ def test_what_no_hyperparameter_can_hold_goes_into_a_file(scripts: Any, tmp_path
     assert job.program.hyperparameters["config"] == "job.yaml"
 
 
+@pytest.mark.parametrize("text", ["1.50", "null", "true", "it's"])
+def test_words_that_a_container_would_read_as_something_else_go_into_the_file(
+    scripts: Any, text: str
+) -> None:
+    assert scripts("options").split_settings({"dataset": text, "epochs": 3, "amp": True}) == (
+        {"epochs": "3", "amp": "True"},
+        {"dataset": text},
+    )
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
         ([], "no data"),
-        (["--data", "/my/data"], "not on S3"),
+        (["--data", "/my/data"], "no place on S3"),
+        (["--data", "s3://"], "no place on S3"),
+        (["--data", "s3://My_Bucket/data"], "no place on S3"),
         ([*DATA, "--device", "cuda", "--instance-type", "ml.m5.xlarge"], "no NVIDIA GPU"),
         ([*DATA, "--framework-version", "2.0", "--py-version", "py310"], "2.8.0 --py-version py312"),
         ([*DATA, "--framework-version", "2.6.0", "--py-version", "py310"], "too old"),
         (
             [*DATA, "--image-uri", "x.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:1.13.1-gpu-py39"],
             "too old",
+        ),
+        (
+            [*DATA, "--image-uri", "x/huggingface-pytorch-training:2.0.0-transformers4.28.1-gpu-py310-cu118"],
+            "leave --image-uri out",
         ),
         ([*DATA, "--framework-version", "newest"], "name no image"),
         ([*DATA, "--job-name", "my_job"], "no name for a job"),
