@@ -22,8 +22,12 @@ from=$(place "${args[0]}") to=$(place "${args[1]:-}")
 echo "$2 ${args[*]}" >> "$BUCKET.calls"
 case "$2" in
   rm) rm -f "$from" ;;
-  sync) mkdir -p "$to"; if [ -d "$from" ]; then cp -r "$from/." "$to"
-        case "$*" in *--exclude*) rm -f "$to/bundle.json" ;; esac; fi ;;
+  sync) mkdir -p "$to"; if [ -d "$from" ]; then
+          case "$*" in
+            *--exclude*) tar -C "$from" --exclude=./bundle.json -cf - . | tar -C "$to" -xf -
+                         [ ! -f "$to/bundle.json" ] || echo "half a bundle" >> "$BUCKET.calls" ;;
+            *) cp -r "$from/." "$to" ;;
+          esac; fi ;;
   cp) if [ "$from" = - ]; then mkdir -p "$(dirname "$to")"; cat > "$to"
       elif [ "$to" = - ]; then cat "$from"
       else mkdir -p "$(dirname "$to")"; cp "$from" "$to"; fi ;;
@@ -35,7 +39,7 @@ printf '%s\\n' "$@" > "$BUCKET.docker"
 echo "working"
 output="$SRV/runs/first"
 echo part > "$output/part"
-[ "$CODE" = 0 ] && echo whole > "$output/bundle.json"
+[ "$CODE" = 0 ] && echo "whole $*" > "$output/bundle.json"
 exit "$CODE"
 """
 
@@ -98,7 +102,7 @@ def test_a_command_runs_and_its_result_comes_back(started: Any) -> None:
     assert "working" in (run / "log.txt").read_text()
     made = calls(bucket)
     assert made[-1] == "stopped"
-    bundle = next(n for n, one in enumerate(made) if one.endswith("output/bundle.json"))
+    bundle = next(n for n, one in enumerate(made) if one.startswith("cp") and "output/bundle.json" in one)
     whole = next(
         n for n, one in enumerate(made) if one.startswith("sync") and "runs/first/output" in one.split()[2]
     )
@@ -113,6 +117,17 @@ def test_a_command_that_fails_stops_the_instance_too(started: Any) -> None:
     assert (bucket / "runs/first/output/part").exists(), "what is there is kept, for another try"
     assert calls(bucket)[-1] == "stopped"
     assert "--gpus" not in Path(f"{bucket}.docker").read_text().split()
+
+
+def test_a_second_run_of_the_same_name_is_never_half_of_each(started: Any) -> None:
+    bucket = started("train --seed 1")
+    bundle = bucket / "runs/first/output/bundle.json"
+    assert "--seed 1" in bundle.read_text()
+    started("train --seed 2")
+    assert "--seed 2" in bundle.read_text()
+    started("train --nonsense", CODE="2")  # the command left the bundle as it was
+    assert "--seed 2" in bundle.read_text()
+    assert "half a bundle" not in calls(bucket)
 
 
 def test_without_a_command_it_stops_at_once(started: Any) -> None:
