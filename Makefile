@@ -14,7 +14,11 @@ DEMO_FLAGS ?=
 BUNDLE ?= output
 SERVE_FLAGS ?=
 
-.PHONY: help demo serve test test-fast check format constraints clean
+# make test-python ON=3.11 NUMPY=2.4.6; without NUMPY the one that constraints.txt names
+ON    ?= 3.13
+NUMPY ?=
+
+.PHONY: help demo serve test test-fast test-python check format constraints clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +26,7 @@ help:
 	@echo "make serve        the search page over BUNDLE (output); trains on the sample data where there is none"
 	@echo "make test         install what testing needs and run every test"
 	@echo "make test-fast    every test but the slow ones"
+	@echo "make test-python  the same on another Python, in an environment of its own: ON=3.12 NUMPY=2.4.6"
 	@echo "make check        format, lint and types, without changing a file"
 	@echo "make format       format and fix what can be fixed"
 	@echo "make constraints  pin the newest versions that go together"
@@ -39,6 +44,9 @@ test: | $(DEV)
 
 test-fast: | $(DEV)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-python: | $(DEV)
+	UV=$(BIN)/uv tests/on_python.sh $(ON) $(NUMPY)
 
 check: | $(DEV)
 	$(BIN)/ruff format --check .
