@@ -6,6 +6,7 @@ python benchmarks/cost.py [--prices benchmarks/prices.yaml] [--write docs/cost.m
 from __future__ import annotations
 
 import argparse
+import bisect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from multimodal_search.index.choice import choose
 ROOT = Path(__file__).parents[1]
 SIZES = {"1 M images": 10**6, "100 M images": 10**8, "10 B images": 10**10}
 SCENES = 10_000
+KINDS = ("flat", "ivfflat", "sq8", "ivfpq")  # as `index --type auto` takes them, as memory gets scarce
 BEGIN, END = "<!-- made by benchmarks/cost.py -->", "<!-- end -->"
 
 
@@ -80,6 +82,32 @@ def index_of(rows: int, dim: int, budget_bytes: int = 64_000_000_000) -> str:
     return f"`{chosen.kind}` ({_size(held / 1e9)})"
 
 
+def engines(prices: Mapping[str, Any]) -> Iterator[str]:
+    """How many vectors each kind of local index takes in an instance's memory, and where Qdrant begins."""
+    yield f"| vectors of {prices['model']['dim']}, up to | {' | '.join(f'`{one}`' for one in KINDS)} | more |"
+    yield "|---|" + "---|" * (len(KINDS) + 1)
+    for name, instance in prices["instances"].items():
+        budget = instance["memory_gb"] * prices["index_memory_share"]
+        cells = [
+            _rows(most_rows(kind, prices["model"]["dim"], round(budget * 1e9))) if kind else "Qdrant"
+            for kind in (*KINDS, None)
+        ]
+        yield f"| {name}, {_size(budget)} for the index | {' | '.join(cells)} |"
+
+
+def most_rows(kind: str, dim: int, budget_bytes: int) -> int:
+    """The most vectors for which ``index --type auto`` still takes this kind, or a more exact one."""
+
+    def fits(rows: int) -> bool:
+        try:
+            chosen = choose(rows, dim, "auto", "cosine", budget_bytes).kind
+        except ValueError:
+            return False
+        return KINDS.index(chosen) <= KINDS.index(kind)
+
+    return bisect.bisect_left(range(1, 10**13), True, key=lambda rows: not fits(rows))
+
+
 def tables(prices: Mapping[str, Any]) -> str:
     """Everything between the two marks of the page."""
     seconds = (
@@ -99,6 +127,8 @@ def tables(prices: Mapping[str, Any]) -> str:
         f"{seconds / 60:.0f} minutes on two cores, less than a dollar on any of these.",
         "",
         *storage(prices),
+        "",
+        *engines(prices),
     ]
     return "\n".join(said)
 
@@ -108,6 +138,13 @@ def _number(value: float) -> str:
     if value >= 100:
         return f"{round(value, 2 - len(str(int(value)))):,.0f}"
     return f"{value:.2g}" if value < 10 else f"{value:.0f}"
+
+
+def _rows(count: int) -> str:
+    for unit, factor in ((" billion", 1e9), (" million", 1e6), (",000", 1e3)):
+        if count >= factor:
+            return f"{_number(count / factor)}{unit}"
+    return f"{count}"
 
 
 def _size(gigabytes: float) -> str:

@@ -51,6 +51,19 @@ def test_a_rate_by_hand(cost: ModuleType) -> None:
     assert cost.hours_and_dollars(7_200_000, 1000, 3) == (2, 6)
 
 
+def test_from_how_many_vectors_on_another_kind_is_taken(cost: ModuleType) -> None:
+    from multimodal_search.index.choice import choose
+
+    budget = 10_000_000_000
+    most = [cost.most_rows(kind, 768, budget) for kind in cost.KINDS]
+    assert most == sorted(set(most))
+    for kind, following, rows in zip(cost.KINDS, cost.KINDS[1:], most, strict=False):
+        assert choose(rows, 768, "auto", "cosine", budget).kind == kind
+        assert choose(rows + 1, 768, "auto", "cosine", budget).kind == following
+    with pytest.raises(ValueError, match="--memory-budget"):
+        choose(most[-1] + 1, 768, "auto", "cosine", budget)
+
+
 def test_a_measured_rate_is_no_longer_called_an_estimate(cost: ModuleType, prices: dict[str, Any]) -> None:
     assert "are estimates" in cost.tables(prices)
     measured = {**prices, "images_a_second": dict.fromkeys(prices["images_a_second"], 500)}
