@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -217,3 +219,15 @@ def test_few_scenes_train_and_say_what_cannot_be_told(
     code, out, err = train(capsys, *flags)
     assert code == 0, err
     assert "too few" in out
+
+
+def test_a_python_that_is_too_old_is_told_which_to_take() -> None:
+    """Before an import fails on something that the old one does not know."""
+    program = Path(__file__).parents[2] / "train.py"
+    run = f"runpy.run_path({str(program)!r}, run_name='__main__')"
+    pretended = f"import runpy, sys; sys.version_info = (3, 10, 4); {run}"
+    done = subprocess.run([sys.executable, "-c", pretended], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "needs Python 3.11 or newer; this is 3.10" in done.stderr
+    assert "py312" in done.stderr
+    assert "Traceback" not in done.stderr
