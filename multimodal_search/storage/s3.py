@@ -61,8 +61,12 @@ def read_object(url: str, *, max_bytes: int | None = None) -> tuple[bytes, str]:
         return insist(get, address.bucket, patient=True)
 
 
-def read_bytes(path: str | Path) -> bytes:
+def read_bytes(path: str | Path, *, patient: bool = False) -> bytes:
     """The content of a local file or of an ``s3://`` object, for somebody who waits for it.
+
+    Args:
+        path: a file or an ``s3://`` object.
+        patient: a long job asks: wait while S3 is away.
 
     Raises:
         FileNotFoundError: there is no such file or object.
@@ -71,7 +75,7 @@ def read_bytes(path: str | Path) -> bytes:
     """
     if not is_s3(path):
         return Path(path).read_bytes()
-    return read_whole(parse_object(str(path)), patient=False)
+    return read_whole(parse_object(str(path)), patient=patient)
 
 
 def read_whole(address: S3Address, *, patient: bool = True) -> bytes:
