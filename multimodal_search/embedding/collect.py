@@ -16,12 +16,13 @@ import numpy as np
 from multimodal_search.embedding.given import GivenTable
 from multimodal_search.embedding.images import decode
 from multimodal_search.embedding.pipeline import ROWS_PER_PART, Row, embed_rows, missing_rows
+from multimodal_search.embedding.reading import MAX_BYTES
 from multimodal_search.embedding.wanted import Wanted, wanted_rows
 from multimodal_search.encoders.base import FrozenEncoder
 from multimodal_search.errors import BundleError, DataError, SkipInput
 from multimodal_search.sources.base import Source
 from multimodal_search.sources.identity import text_key
-from multimodal_search.storage import is_s3, read_bytes
+from multimodal_search.storage import S3_THREADS, is_s3, read_object
 from multimodal_search.tables import FeatureTable, TableInfo, TableWriter, open_table
 from multimodal_search.types import Failure, FeatureSet, Item, Modality, MomentFeatures
 
@@ -167,12 +168,12 @@ def _embed(job: _Job, wanted: Wanted, encoder: FrozenEncoder) -> tuple[_Located,
         with TableWriter(folder, info) as writer:
             failures = embed_rows(
                 rows,
-                _decoder(job.source, encoder.card.modality),
+                _reader(job.source, encoder.card.modality),
                 encoder,
                 writer,
+                decode=decode if encoder.card.modality is Modality.IMAGE else None,
                 batch_size=job.batch_size,
-                # a source's signals need not be readable from several threads, and text needs no decoding
-                num_workers=job.num_workers if encoder.card.modality is Modality.IMAGE else 0,
+                **_threads(job, encoder.card.modality, rows),
                 rows_per_part=job.rows_per_part,
                 progress=job.progress,
                 failed_before=failures,
@@ -204,23 +205,37 @@ def table_folder(features_dir: Path, encoder: FrozenEncoder, source: Source) -> 
     """Where the rows of this data through this encoder are kept."""
     card = encoder.card
     model = f"{card.modality}-{_slug(card.name)}-{encoder.fingerprint[:12]}"
-    root = str(Path(source.root).resolve())
+    root = str(source.root) if is_s3(source.root) else str(Path(source.root).resolve())
     data = f"{source.kind}-{_slug(Path(root).name)}-{text_key(root)[:12]}"
     return features_dir / model / data
 
 
-def _decoder(source: Source, modality: Modality) -> Callable[[Row], Any]:
+def _threads(job: _Job, modality: Modality, rows: Sequence[Row]) -> dict[str, int]:
+    """Decoding and reading threads: text needs none, and a local disk's answers need no waiting for."""
+    remote = is_s3(job.source.root) or any(is_s3(row.id) for row in rows)
+    num_threads = S3_THREADS if remote else 1
     if modality is Modality.IMAGE:
-        return partial(_decode_image, source)
+        return {"num_workers": job.num_workers, "num_threads": num_threads}
+    # local signals need not be readable from several threads
+    return {"num_workers": int(remote and modality is Modality.TIMESERIES), "num_threads": num_threads}
+
+
+def _reader(source: Source, modality: Modality) -> Callable[[Row], Any]:
+    if modality is Modality.IMAGE:
+        return partial(_read_image, source)
     if modality is Modality.TEXT:
         return lambda row: row.id
     items = {item.id: item for item in source.items()}
     return lambda row: source.series(items[row.id])
 
 
-def _decode_image(source: Source, row: Row) -> Any:
+def _read_image(source: Source, row: Row) -> Path | bytes:
+    """An object's content; a file is left to the decoder, which says more of one that cannot be read."""
+    file = source.image_file(row.id)
+    if not is_s3(file):
+        return Path(file)
     try:
-        return decode(read_bytes(row.id) if is_s3(row.id) else source.image_file(row.id))
+        return read_object(str(file), max_bytes=MAX_BYTES)[0]
     except FileNotFoundError:
         raise SkipInput("the image is missing") from None
 

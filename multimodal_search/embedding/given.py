@@ -196,9 +196,10 @@ def _places(rows: Sequence[Row], source: Source, table: FeatureTable) -> list[st
         return path.removeprefix(root) if path.startswith(root) else None
 
     def one(row: Row) -> str | None:
-        if is_s3(row.id) or is_s3(root):
-            return below(row.id)
-        path = source.image_file(row.id).absolute()
+        file = source.image_file(row.id)
+        if is_s3(file) or is_s3(root):
+            return below(str(file))
+        path = Path(file).absolute()
         if path.parent not in resolved:
             resolved[path.parent] = path.parent.resolve()
         return below(path.as_posix()) or below((resolved[path.parent] / path.name).as_posix())

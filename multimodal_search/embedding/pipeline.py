@@ -82,12 +82,14 @@ def plan_batches(
 
 def embed_rows(
     rows: Sequence[Row],
-    decode: Callable[[Row], Any],
+    read: Callable[[Row], Any],
     encoder: FrozenEncoder,
     writer: TableWriter,
     *,
+    decode: Callable[[Any], Any] | None = None,
     batch_size: int = 32,
     num_workers: int = 2,
+    num_threads: int = 1,
     rows_per_part: int = ROWS_PER_PART,
     part_seconds: float = PART_SECONDS,
     progress: bool = True,
@@ -100,9 +102,12 @@ def embed_rows(
 
     Args:
         rows: unique ids.
-        decode: makes the encoder's raw input of a row, in threads; raises SkipInput for an unusable one.
+        read: gets a row's content, in reading threads; raises SkipInput where it cannot be had.
+        decode: makes the encoder's raw input of the content, in decoding threads; raises SkipInput for an
+            unusable one. None: the content is the input.
         batch_size: inputs a forward pass.
-        num_workers: decoding threads; 0 decodes in this thread.
+        num_workers: decoding threads; 0 reads and decodes in this thread.
+        num_threads: reading threads: how many requests wait for an answer at the same time.
         progress: show a bar with rate and failures (never when there is nothing to do).
         failed_before: failures to list with those of this run.
 
@@ -122,11 +127,11 @@ def embed_rows(
         encoded = encode_stream(
             ((number, [rows[i] for i in batch]) for number, part in enumerate(plan) for batch in part),
             encoder,
-            read=_unread,
+            read=read,
             prepare=partial(_prepare, decode=decode, encoder=encoder),
             num_workers=num_workers,
-            num_threads=1,
-            ahead=batch_size + 2 * num_workers,
+            num_threads=num_threads,
+            ahead=batch_size + 2 * max(num_workers, num_threads),
             seconds=seconds,
         )
         with (
@@ -145,12 +150,10 @@ def embed_rows(
     return failures
 
 
-def _unread(row: Row) -> None:
-    """Sources read and decode in one step."""
-
-
-def _prepare(row: Row, content: None, *, decode: Callable[[Row], Any], encoder: FrozenEncoder) -> Prepared:
-    return Prepared(encoder.preprocess(decode(row)))
+def _prepare(
+    row: Row, content: Any, *, decode: Callable[[Any], Any] | None, encoder: FrozenEncoder
+) -> Prepared:
+    return Prepared(encoder.preprocess(content if decode is None else decode(content)))
 
 
 def _bar(encoder: FrozenEncoder, total: int, progress: bool) -> Any:

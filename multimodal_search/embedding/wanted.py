@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,7 +15,7 @@ from multimodal_search.embedding.prefetch import prefetch
 from multimodal_search.errors import SkipInput
 from multimodal_search.sources.base import Source
 from multimodal_search.sources.identity import image_paths, text_key
-from multimodal_search.storage import content_key, is_s3
+from multimodal_search.storage import S3_THREADS, is_s3
 from multimodal_search.types import Failure, Item, Modality, Series
 
 
@@ -59,9 +59,10 @@ def wanted_images(source: Source, items: Sequence[Item], cameras: Sequence[str])
         wanted.links.append(paths)
         for path in paths:
             first_item.setdefault(path, item.id)
-    # a request each for s3:// images, so many at a time; local files answer faster than a thread starts
-    workers = 16 if any(is_s3(path) for path in first_item) else 0
-    keys = prefetch(first_item, partial(_image_key, source), num_workers=workers, ahead=64)
+    # a request each for s3:// images, so many at a time; local files answer faster than a thread starts, and
+    # what lies below a root on S3 was listed when the source was read
+    workers = S3_THREADS if any(is_s3(path) for path in first_item) else 0
+    keys = prefetch(first_item, partial(_image_key, source), num_workers=workers, ahead=4 * S3_THREADS)
     for (path, item_id), key in zip(first_item.items(), keys, strict=True):
         if isinstance(key, SkipInput):
             wanted.failures.append(Failure(item_id, path, key.reason))
@@ -72,7 +73,7 @@ def wanted_images(source: Source, items: Sequence[Item], cameras: Sequence[str])
 
 def _image_key(source: Source, path: str) -> str | SkipInput:
     try:
-        return content_key(path if is_s3(path) else source.image_file(path))
+        return source.image_key(path)
     except SkipInput as skip:
         return skip
     except FileNotFoundError:
@@ -82,20 +83,34 @@ def _image_key(source: Source, path: str) -> str | SkipInput:
 
 
 def wanted_series(source: Source, items: Sequence[Item], *, progress: bool) -> Wanted:
-    """A row for each item with a signal; signals are read, one by one, since no file's date tells of them."""
+    """A row for each item with a signal; signals are read, since no file's date tells of them."""
     wanted = Wanted()
-    bar = tqdm(items, desc="reading signals", unit="item", disable=not progress, delay=2.0, leave=False)
-    for item in bar:
+    bar = tqdm(
+        zip(items, read_signals(source, items), strict=True),
+        total=len(items), desc="reading signals", unit="item", disable=not progress, delay=2.0, leave=False,
+    )  # fmt: skip
+    for item, series in bar:
         link: tuple[str, ...] = ()
-        try:
-            series = source.series(item)
-            if series is not None:
-                wanted.rows[item.id] = Row(item.id, series_key(series), item.id, item.series_path)
-                link = (item.id,)
-        except SkipInput as skip:
-            wanted.failures.append(Failure(item.id, item.series_path, skip.reason))
+        if isinstance(series, SkipInput):
+            wanted.failures.append(Failure(item.id, item.series_path, series.reason))
+        elif series is not None:
+            wanted.rows[item.id] = Row(item.id, series_key(series), item.id, item.series_path)
+            link = (item.id,)
         wanted.links.append(link)
     return wanted
+
+
+def read_signals(source: Source, items: Iterable[Item]) -> Iterator[Series | SkipInput | None]:
+    """Each item's signal, or why it cannot be used; from S3 many at a time, since each is small and far."""
+    workers = S3_THREADS if is_s3(source.root) else 0
+    return prefetch(items, partial(_signal, source), num_workers=workers, ahead=2 * S3_THREADS)
+
+
+def _signal(source: Source, item: Item) -> Series | SkipInput | None:
+    try:
+        return source.series(item)
+    except SkipInput as skip:
+        return skip
 
 
 def series_key(series: Series) -> str:

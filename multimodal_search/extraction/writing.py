@@ -224,7 +224,7 @@ class ExtractedWriter:
         for scene_id, record in self._records.items():
             named = [record.get("image_path"), *(record.get("images") or {}).values()]
             for path in [f"{SERIES_FOLDER}/{scene_id}.npy", *(one for one in named if one)]:
-                self._paths.file(path).unlink(missing_ok=True)
+                (self.folder / self._paths.relative(path, self.folder)).unlink(missing_ok=True)
         for name in (METADATA_FILE, FAILURES_FILE, f"{SERIES_FOLDER}/{_CHANNELS_FILE}", _JOURNAL_FILE):
             (self.folder / name).unlink(missing_ok=True)
         self._records, self._columns, self._failures = {}, {}, {}

@@ -12,11 +12,12 @@ from PIL import Image, ImageOps
 
 from multimodal_search.embedding.images import decode
 from multimodal_search.errors import DataError, SkipInput
+from multimodal_search.sources.paths import Place, folder_of
 from multimodal_search.sources.series import (
     TIME_CHANNEL,
     Layout,
+    find_layout,
     in_time_order,
-    read_layout,
     read_series,
     repaired,
 )
@@ -99,9 +100,9 @@ def _decoded(source: Path | bytes, where: object) -> Image.Image:
 def series(query: SeriesQuery, card: EncoderCard) -> Series:
     """A signal with named channels.
 
-    A ``.npy`` file is read by the ``channels.json`` beside it. Without one, and for an array, the columns are
-    the channels of the bundle's signal encoder in their order, at its rate, after an optional first column of
-    times in seconds.
+    A ``.npy`` file, or object on S3, is read by the ``channels.json`` beside it. Without one, and for an
+    array, the columns are the channels of the bundle's signal encoder in their order, at its rate, after an
+    optional first column of times in seconds.
 
     Raises:
         DataError: it cannot be read, or has another number of columns.
@@ -110,18 +111,19 @@ def series(query: SeriesQuery, card: EncoderCard) -> Series:
         return query
     try:
         if isinstance(query, str | Path):
-            return _from_file(Path(query).expanduser(), card)
+            return _from_file(query if is_s3(query) else Path(query).expanduser(), card)
         return _from_array(np.asarray(query), card)
     except SkipInput as skip:
         where = query if isinstance(query, str | Path) else None
         raise DataError(f"The signal cannot be used: {skip.reason}.", where=where) from skip
 
 
-def _from_file(path: Path, card: EncoderCard) -> Series:
-    if not path.is_file():
+def _from_file(path: Place, card: EncoderCard) -> Series:
+    if isinstance(path, Path) and not path.is_file():
         raise DataError(f"There is no signal {str(path)!r}.", remedy="give the path of a .npy file")
-    if (path.parent / "channels.json").is_file():
-        return read_series(path, read_layout(path.parent))
+    layout = find_layout(folder_of(path))
+    if layout is not None:
+        return read_series(path, layout)
     plain = read_series(path, Layout())
     return _from_array(plain.values, card)
 

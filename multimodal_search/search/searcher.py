@@ -24,7 +24,8 @@ from multimodal_search.search.options import Time, wanted
 from multimodal_search.search.parts import Part, PartKind, Weights, combined, parts_of, plain_vector
 from multimodal_search.search.rows import Rows
 from multimodal_search.search.space import CommonSpace
-from multimodal_search.sources.series import read_layout, read_series
+from multimodal_search.sources.paths import Place, below, folder_of
+from multimodal_search.sources.series import find_layout, read_series
 from multimodal_search.storage import is_s3
 from multimodal_search.tables import FeatureTable, open_table
 from multimodal_search.types import FloatArray, IntArray, Modality, Series
@@ -105,25 +106,23 @@ class Searcher:
         return self.common.dim
 
     @cached_property
-    def root(self) -> Path:
+    def root(self) -> Place:
         """The data's root at training; where that is gone, the copy that the bundle itself brings, if any."""
-        known = Path(str(self.info.data.get("root", "")))
-        own = self.folder / "sample_data"
-        return next((one for one in (known, own / known.name, own) if one.is_dir()), known)
+        known, own = str(self.info.data.get("root", "")), self.folder / "sample_data"
+        places = (Path(known), own / Path(known).name, own)
+        return known if is_s3(known) else next((one for one in places if one.is_dir()), places[0])
 
-    def image_file(self, hit: Hit) -> Path | str | None:
+    def image_file(self, hit: Hit) -> Place | None:
         """Where a hit's picture is: a path, an ``s3://`` address, or None."""
-        if hit.image_path is None or is_s3(hit.image_path):
-            return hit.image_path
-        return self.root / hit.image_path
+        return None if hit.image_path is None else below(self.root, hit.image_path)
 
     def series(self, hit: Hit) -> Series | None:
-        """A hit's signal, where the data keeps it as a ``.npy`` file that can be read; else None."""
-        if hit.series_path is None or is_s3(hit.series_path):
+        """A hit's signal, where the data keeps it as ``.npy`` and it can be read; else None."""
+        if hit.series_path is None:
             return None
-        path = self.root / hit.series_path
+        path = below(self.root, hit.series_path)
         try:
-            return read_series(path, read_layout(path.parent)) if path.is_file() else None
+            return read_series(path, find_layout(folder_of(path)))
         except (SkipInput, DataError):
             return None
 

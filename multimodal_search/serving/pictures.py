@@ -13,6 +13,7 @@ from PIL import Image
 from multimodal_search.embedding.images import Picture, decode
 from multimodal_search.errors import ProjectError, SkipInput
 from multimodal_search.serving.problems import Refused
+from multimodal_search.sources.paths import Place, below
 from multimodal_search.storage import content_key, ensure_writable_folder, is_s3, read_bytes, write_atomically
 
 _log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class Pictures:
             _log.warning("thumbnails are not kept: %s", error)
             self._cache = None
 
-    def etag(self, image_path: str | None, bundle_root: Path, width_px: int) -> str:
+    def etag(self, image_path: str | None, bundle_root: Place, width_px: int) -> str:
         """What changes when the picture does.
 
         Raises:
@@ -65,7 +66,7 @@ class Pictures:
             :40
         ]
 
-    def jpeg(self, image_path: str | None, bundle_root: Path, width_px: int, etag: str) -> bytes:
+    def jpeg(self, image_path: str | None, bundle_root: Place, width_px: int, etag: str) -> bytes:
         """The picture, at most so wide and twice so high; without the metadata of its file.
 
         Raises:
@@ -87,7 +88,7 @@ class Pictures:
                 _log.warning("a thumbnail was not kept: %s", error)
         return made
 
-    def _made(self, source: Path | str, width_px: int) -> bytes:
+    def _made(self, source: Place, width_px: int) -> bytes:
         try:
             content = read_bytes(source)
             picture = decode(content, at_least_px=(1, width_px))
@@ -95,18 +96,18 @@ class Pictures:
             raise Refused(404, _GONE) from None
         return encoded(picture, width_px)
 
-    def _source(self, image_path: str | None, bundle_root: Path) -> Path | str:
+    def _source(self, image_path: str | None, bundle_root: Place) -> Place:
         if image_path is None:
             raise Refused(404, "This moment has no picture.")
         if is_s3(image_path):
             return image_path
-        if self._root is not None and is_s3(self._root):
+        chosen = self._root if self._root is not None else bundle_root
+        if is_s3(chosen):
             if ".." in Path(image_path).parts or Path(image_path).is_absolute():
                 raise Refused(404, _GONE)
-            return f"{self._root.rstrip('/')}/{image_path}"
-        root = Path(self._root) if self._root is not None else bundle_root
+            return below(chosen, image_path)
         try:
-            root = root.resolve()
+            root = Path(chosen).resolve()
             path = (root / image_path).resolve()  # through every link
         except (OSError, ValueError, RuntimeError):
             raise Refused(404, _GONE) from None

@@ -7,6 +7,7 @@ from pathlib import Path
 from multimodal_search.errors import SettingsError
 from multimodal_search.settings.models import DataSettings
 from multimodal_search.sources.base import Source
+from multimodal_search.storage import is_s3
 
 __all__ = ["Source", "open_source"]
 
@@ -55,6 +56,7 @@ def open_source(settings: DataSettings, *, sample_dir: Path) -> Source:
 
         return PairsSource(settings.pairs, limit=settings.limit)
     if settings.nuscenes_path:
+        _refuse_s3(settings.nuscenes_path)
         return _open_nuscenes(settings, settings.nuscenes_path)
     from multimodal_search.sources.extracted import ExtractedSource
 
@@ -62,6 +64,17 @@ def open_source(settings: DataSettings, *, sample_dir: Path) -> Source:
         return ExtractedSource(settings.data_dir, limit=settings.limit)
     folder = _write_sample(settings, sample_dir)
     return ExtractedSource(folder, limit=settings.limit, kind="sample", licence="Apache-2.0")
+
+
+def _refuse_s3(root: str) -> None:
+    """The devkit opens files of a disk."""
+    if is_s3(root):
+        raise SettingsError(
+            "The nuscenes-devkit reads a local folder.",
+            where=f"--nuscenes-path {root}",
+            remedy="copy it to a disk, or extract it ('multimodal-search extract') and give what that "
+            "wrote as --data-dir s3://...",
+        )
 
 
 def _open_nuscenes(settings: DataSettings, root: str) -> Source:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +11,9 @@ from typing import Any
 
 from multimodal_search.errors import DataError
 from multimodal_search.sources import fields
-from multimodal_search.sources.paths import DataFolder
+from multimodal_search.sources.paths import Folder, Place, below, open_folder
 from multimodal_search.sources.series import Layout, read_layout, read_series
+from multimodal_search.storage import S3Address, is_s3, list_objects, parse_s3, read_bytes
 from multimodal_search.types import Failure, Item, Series
 
 METADATA_FILE = "scenes_metadata.json"
@@ -29,7 +30,7 @@ class ExtractedSource:
     """An item a record: its picture, its descriptions, and its whole signal.
 
     Args:
-        root: the folder.
+        root: the folder, or ``s3://bucket/prefix``.
         limit: the first so many usable scenes.
         kind: what the bundle calls the source.
         licence: what the data's owner allows.
@@ -39,13 +40,13 @@ class ExtractedSource:
 
     def __init__(
         self,
-        root: str | Path,
+        root: Place,
         *,
         limit: int | None = None,
         kind: str = "extracted",
         licence: str | None = None,
     ) -> None:
-        self._folder = DataFolder(root)
+        self._folder = open_folder(root)
         self.root = self._folder.root
         self.kind = kind
         self.licence = licence
@@ -57,40 +58,45 @@ class ExtractedSource:
         """The scenes, in the file's order.
 
         Raises:
-            DataError: folder or metadata missing, malformed, or without a usable scene.
+            DataError: folder or metadata missing, malformed, or without a usable scene; or S3 cannot be
+                reached or refuses.
         """
         if self._items is None:
             self._items = self._read()
         return self._items
 
-    def image_file(self, path: str) -> Path:
-        """The file of an item's image.
+    def image_file(self, path: str) -> Place:
+        """The file or object of an item's image.
 
         Raises:
             DataError: the path leaves the folder.
         """
         return self._folder.file(path)
 
+    def image_key(self, path: str) -> str:
+        """As ``Folder.key``."""
+        return self._folder.key(path)
+
     def series(self, item: Item) -> Series | None:
-        """The scene's whole signal, at its own rate.
+        """The scene's whole signal, at its own rate. For threads, too.
 
         Raises:
             SkipInput: the file cannot be used.
-            DataError: ``channels.json`` cannot be understood.
+            DataError: ``channels.json`` cannot be understood; or S3 cannot be reached.
         """
         if item.series_path is None:
             return None
-        return read_series(self._folder.file(item.series_path), self._layout)
+        return read_series(self._folder.file(item.series_path), self._layout, patient=True)
 
     @cached_property
     def _layout(self) -> Layout:
-        return read_layout(self.root / SERIES_FOLDER)
+        return read_layout(below(self.root, SERIES_FOLDER))
 
     def _read(self) -> list[Item]:
-        path = self.root / METADATA_FILE
-        records = _load(path)
+        path = below(self.root, METADATA_FILE)
+        records = _load(self._folder, path)
         seen: dict[str, int] = {}
-        items: list[Item] = []
+        parsed_items: list[Item] = []
         for index, record in enumerate(records):
             where = f"{path}, record {index} (counting from 0)"
             parsed = self._parse(record, where)
@@ -103,10 +109,8 @@ class ExtractedSource:
                 )
             seen[parsed.scene_id] = index
             # every record is checked, also beyond the limit, so that a fault shows before hours of work
-            if self._limit is None or len(items) < self._limit:
-                item = self._without_missing(parsed)
-                if item is not None:
-                    items.append(item)
+            parsed_items.append(parsed)
+        items = self._usable(parsed_items)
         if not items:
             reason = self.failures[0].reason if self.failures else "the list is empty"
             raise DataError(
@@ -165,18 +169,26 @@ class ExtractedSource:
         paths = {str(camera): self._path(path, "images", where) for camera, path in written.items()}
         return {camera: path for camera, path in paths.items() if path is not None}
 
-    def _without_missing(self, item: Item) -> Item | None:
+    def _usable(self, parsed: Sequence[Item]) -> list[Item]:
+        """The first ``limit`` items of which some input is there; no more is looked for than they need."""
+        items: list[Item] = []
+        start = 0
+        while start < len(parsed) and (self._limit is None or len(items) < self._limit):
+            some = parsed[start : None if self._limit is None else start + self._limit - len(items)]
+            start += len(some)
+            here = self._folder.present(path for item in some for path in _named(item))
+            items += [item for one in some if (item := self._without_missing(one, here)) is not None]
+        return items
+
+    def _without_missing(self, item: Item, here: Collection[str]) -> Item | None:
         """The item with the inputs that are there; None where neither picture nor signal is."""
-        here: dict[str, bool] = {}
-        for path in dict.fromkeys([*([item.image_path] if item.image_path else []), *item.images.values()]):
-            here[path] = self._folder.exists(path)
-            if not here[path]:
-                self.failures.append(Failure(item.id, path, "image missing"))
-        image_path = item.image_path if item.image_path and here[item.image_path] else None
-        images = {camera: path for camera, path in item.images.items() if here[path]}
-        series_path = item.series_path if item.series_path and self._folder.exists(item.series_path) else None
+        pictures = dict.fromkeys([*([item.image_path] if item.image_path else []), *item.images.values()])
+        self.failures += [Failure(item.id, path, "image missing") for path in pictures if path not in here]
+        image_path = item.image_path if item.image_path in here else None
+        images = {camera: path for camera, path in item.images.items() if path in here}
+        series_path = item.series_path if item.series_path in here else None
         if image_path is None and not images and series_path is None:
-            if not here:
+            if not pictures:
                 self.failures.append(Failure(item.id, None, "neither an image nor a series"))
             return None
         return replace(item, image_path=image_path, images=images, series_path=series_path)
@@ -189,23 +201,42 @@ def _field(parse: Any, record: Mapping[str, Any], key: str, where: str) -> Any:
         raise DataError(f"{key}: {error}.", where=where, remedy=_REMEDY) from error
 
 
-def _load(path: Path) -> list[Any]:
-    if not path.parent.is_dir():
-        raise DataError(
-            f"{path.parent} is a file, not a data folder."
-            if path.parent.exists()
-            else f"The data folder {path.parent} does not exist.",
-            where="--data-dir",
-            remedy="check the path; --use-sample-data needs no data at all",
+def _named(item: Item) -> list[str]:
+    paths = [item.image_path, *item.images.values(), item.series_path]
+    return [path for path in paths if path is not None]
+
+
+def _check_folder(root: Place) -> None:
+    """A folder that is not there at all, or nothing under a prefix: what the flag names is wrong."""
+    if is_s3(root):
+        bucket, prefix = parse_s3(str(root))
+        missing = next(list_objects(S3Address(bucket, f"{prefix}/" if prefix else "")), None) is None
+        what = f"Nothing is stored below {root}."
+    else:
+        missing = not Path(root).is_dir()
+        what = (
+            f"{root} is a file, not a data folder."
+            if Path(root).exists()
+            else f"The data folder {root} does not exist."
         )
-    try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except FileNotFoundError as error:
+    if missing:
         raise DataError(
-            f"There is no {METADATA_FILE} in {path.parent}.",
+            what, where="--data-dir", remedy="check the path; --use-sample-data needs no data at all"
+        )
+
+
+def _load(folder: Folder, path: Place) -> list[Any]:
+    try:
+        content = json.loads(read_bytes(path).decode("utf-8-sig"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        _check_folder(folder.root)
+        raise DataError(
+            f"There is no {METADATA_FILE} in {folder.root}.",
             where=path,
             remedy=f"{_REMEDY}; for nuScenes use --nuscenes-path with --use-devkit, for captions --pairs",
         ) from error
+    except DataError:  # S3's, which says it all
+        raise
     except OSError as error:
         raise DataError(f"{METADATA_FILE} cannot be read: {error}.", where=path, remedy="check it") from error
     except UnicodeDecodeError as error:

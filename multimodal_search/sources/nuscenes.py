@@ -14,6 +14,7 @@ from multimodal_search.sources import fields
 from multimodal_search.sources.nuscenes_devkit import official_splits, open_tables
 from multimodal_search.sources.nuscenes_signals import SceneSignals
 from multimodal_search.sources.series import window
+from multimodal_search.storage import content_key
 from multimodal_search.types import Failure, Item, Series
 
 LICENCE = "CC BY-NC-SA 4.0"
@@ -90,6 +91,14 @@ class NuScenesSource:
             DataError: the path leaves the folder.
         """
         return self.root / self._inside(path)
+
+    def image_key(self, path: str) -> str:
+        """Size and time.
+
+        Raises:
+            OSError: it is not there, or cannot be looked at.
+        """
+        return content_key(self.image_file(path))
 
     def series(self, item: Item) -> Series | None:
         """(T, C) at 10 Hz: the window around a keyframe, or the whole scene; C is the same for all.

@@ -9,8 +9,9 @@ from typing import Any
 
 from multimodal_search.errors import DataError
 from multimodal_search.sources import fields
-from multimodal_search.sources.paths import DataFolder
+from multimodal_search.sources.paths import Place, folder_of, open_folder
 from multimodal_search.sources.rows import Rows, read_rows
+from multimodal_search.storage import is_s3
 from multimodal_search.types import Failure, Item, Series
 
 IMAGE_COLUMNS = ("image_path", "image", "filepath", "file", "file_name", "filename", "path")
@@ -31,7 +32,7 @@ class PairsSource:
     become metadata.
 
     Args:
-        file: the file; image paths are relative to its folder.
+        file: the file, or its ``s3://`` address; image paths are relative to its folder.
         limit: the first so many scenes.
     """
 
@@ -40,8 +41,8 @@ class PairsSource:
     official_splits: Mapping[str, str] | None = None
 
     def __init__(self, file: str | Path, *, limit: int | None = None) -> None:
-        self._file = Path(file).expanduser()
-        self._folder = DataFolder(self._file.parent)
+        self._file: Place = file if is_s3(file) else Path(file).expanduser()
+        self._folder = open_folder(folder_of(self._file))
         self.root = self._folder.root
         self.failures: list[Failure] = []
         self._limit = limit
@@ -57,13 +58,17 @@ class PairsSource:
             self._items = self._read()
         return self._items
 
-    def image_file(self, path: str) -> Path:
-        """The file of an item's image.
+    def image_file(self, path: str) -> Place:
+        """The file or object of an item's image.
 
         Raises:
             DataError: the path leaves the folder.
         """
         return self._folder.file(path)
+
+    def image_key(self, path: str) -> str:
+        """As ``Folder.key``."""
+        return self._folder.key(path)
 
     def series(self, item: Item) -> Series | None:
         """None: pairs have no signals."""
@@ -75,9 +80,10 @@ class PairsSource:
         gathered: dict[str, _Gathered] = {}
         for where, row in rows:
             self._gather(row, columns, where, gathered)
+        here = self._folder.present(one.image_path for one in gathered.values())
         scenes: dict[str, list[Item]] = {}
         for key, one in gathered.items():
-            if not self._folder.exists(one.image_path):
+            if one.image_path not in here:
                 self.failures.append(Failure(key, one.image_path, "image missing"))
                 continue
             item = one.item(key)

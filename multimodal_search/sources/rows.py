@@ -7,10 +7,12 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from multimodal_search.errors import DataError
+from multimodal_search.sources.paths import Place
+from multimodal_search.storage import read_bytes
 
 Row = tuple[str, Mapping[str, Any]]
 _SHOWN = 5  # faulty lines named in one message
@@ -20,7 +22,7 @@ _SHOWN = 5  # faulty lines named in one message
 class Rows:
     """A table's columns, and its rows as (where, column -> value)."""
 
-    file: Path
+    file: Place
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
 
@@ -28,20 +30,24 @@ class Rows:
         return iter(self.rows)
 
 
-def read_rows(file: Path) -> Rows:
+def read_rows(file: Place) -> Rows:
     """A CSV (comma or semicolon), TSV, JSON lines or Parquet file, told apart by its suffix.
 
+    Args:
+        file: a path, or an ``s3://`` address, which is read as one object.
+
     Raises:
-        DataError: the file is missing, of another kind, not UTF-8, or malformed (with line numbers).
+        DataError: the file is missing, of another kind, not UTF-8, or malformed (with line numbers); or S3
+            cannot be reached or refuses.
     """
-    if file.is_dir():
+    if isinstance(file, Path) and file.is_dir():
         raise DataError(
             f"{file} is a folder, not a file of pairs.",
             where="--pairs",
             remedy="give the .csv, .tsv, .jsonl or .parquet file; a folder of scenes goes to --data-dir",
         )
-    if not file.is_file():
-        raise DataError(f"The file {file} does not exist.", where="--pairs", remedy="check the path")
+    if isinstance(file, Path) and not file.is_file():
+        raise _missing(file)
     readers = {
         ".csv": _read_csv,
         ".tsv": _read_csv,
@@ -51,21 +57,30 @@ def read_rows(file: Path) -> Rows:
         ".parquet": _read_parquet,
         ".pq": _read_parquet,
     }
-    reader = readers.get(file.suffix.lower())
+    reader = readers.get(_suffix(file))
     if reader is None:
         raise DataError(
-            f"{file.suffix or 'A file without a suffix'} is no format of pairs.",
+            f"{_suffix(file) or 'A file without a suffix'} is no format of pairs.",
             where=file,
             remedy="use .csv, .tsv, .jsonl or .parquet",
         )
     try:
-        return reader(file)
+        return reader(file, read_bytes(file))
+    except FileNotFoundError as error:
+        raise _missing(file) from error
     except OSError as error:
         raise DataError(f"The file cannot be read: {error}.", where=file, remedy="check the file") from error
 
 
-def _text(file: Path) -> str:
-    content = file.read_bytes()
+def _missing(file: Place) -> DataError:
+    return DataError(f"The file {file} does not exist.", where="--pairs", remedy="check the path")
+
+
+def _suffix(file: Place) -> str:
+    return PurePosixPath(file).suffix.lower()
+
+
+def _text(file: Place, content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -77,8 +92,8 @@ def _text(file: Path) -> str:
         ) from error
 
 
-def _read_csv(file: Path) -> Rows:
-    text = _text(file)
+def _read_csv(file: Place, content: bytes) -> Rows:
+    text = _text(file, content)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(file, text), strict=True)
     columns: tuple[str, ...] | None = None
     rows: list[Row] = []
@@ -111,14 +126,14 @@ def _read_csv(file: Path) -> Rows:
     return Rows(file, columns or (), tuple(rows))
 
 
-def _delimiter(file: Path, text: str) -> str:
-    if file.suffix.lower() != ".csv":
+def _delimiter(file: Place, text: str) -> str:
+    if _suffix(file) != ".csv":
         return "\t"
     header = text.lstrip().partition("\n")[0]
     return max(",;\t", key=header.count)  # Excel writes semicolons where the comma is the decimal sign
 
 
-def _unique(columns: tuple[str, ...], file: Path) -> tuple[str, ...]:
+def _unique(columns: tuple[str, ...], file: Place) -> tuple[str, ...]:
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         raise DataError(
@@ -129,11 +144,11 @@ def _unique(columns: tuple[str, ...], file: Path) -> tuple[str, ...]:
     return columns
 
 
-def _read_json_lines(file: Path) -> Rows:
+def _read_json_lines(file: Place, content: bytes) -> Rows:
     columns: dict[str, None] = {}
     rows: list[Row] = []
     # not splitlines, which also cuts at U+2028 inside a text
-    for number, line in enumerate(_text(file).split("\n"), start=1):
+    for number, line in enumerate(_text(file, content).split("\n"), start=1):
         if not line.strip():
             continue
         where = f"{file}, line {number}"
@@ -156,12 +171,12 @@ def _read_json_lines(file: Path) -> Rows:
     return Rows(file, tuple(columns), tuple(rows))
 
 
-def _read_parquet(file: Path) -> Rows:
+def _read_parquet(file: Place, content: bytes) -> Rows:
     import pyarrow
     import pyarrow.parquet
 
     try:
-        with pyarrow.parquet.ParquetFile(file) as opened:
+        with pyarrow.parquet.ParquetFile(pyarrow.BufferReader(content)) as opened:
             table = opened.read()
     except (pyarrow.ArrowException, EOFError) as error:
         raise DataError(

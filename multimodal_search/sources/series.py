@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import re
@@ -12,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from multimodal_search.errors import DataError, SkipInput
+from multimodal_search.sources.paths import Place, below
+from multimodal_search.storage import is_s3, read_bytes, read_object
 from multimodal_search.types import FloatArray, Series
 
 logger = logging.getLogger("multimodal_search")
@@ -20,6 +23,7 @@ DEFAULT_RATE_HZ = 10.0
 MAX_REPAIRED_SHARE = 0.2  # of a channel's samples; beyond it the channel counts as missing
 TIME_CHANNEL = "timestamp_seconds"
 _LONGEST_SECONDS = 86_400.0  # microseconds taken for seconds would be resampled to billions of rows
+_MOST_BYTES = 1 << 30  # of an object, which is read whole
 _LARGEST = 1e12  # no signal of a vehicle in SI units comes near; larger values are broken, like infinity
 
 # Where the car is, or which car it is: with these a signal finds its picture by place and not by motion.
@@ -43,23 +47,41 @@ class Layout:
     rate_hz: float = DEFAULT_RATE_HZ
 
 
-def read_layout(folder: Path) -> Layout:
-    """``channels.json`` of a folder of signals: ``{"channels": [...], "rate_hz": 10}``.
+def read_layout(folder: Place) -> Layout:
+    """What ``find_layout`` finds, or the columns of which nothing is known.
 
     Raises:
-        DataError: the file is there and cannot be understood.
+        DataError: as ``find_layout``.
     """
-    path = folder / "channels.json"
+    found = find_layout(folder, patient=True)
+    if found is not None:
+        return found
+    logger.info(
+        "%s has no channels.json: its columns are called channel_00, ... and taken for %g Hz",
+        folder,
+        DEFAULT_RATE_HZ,
+    )
+    return Layout()
+
+
+def find_layout(folder: Place, *, patient: bool = False) -> Layout | None:
+    """``channels.json`` of a folder of signals, local or on S3: ``{"channels": [...], "rate_hz": 10}``.
+
+    Args:
+        folder: the signals' folder.
+        patient: a long job asks: wait while S3 is away.
+
+    Raises:
+        DataError: the file is there and cannot be understood; or S3 cannot be reached or refuses.
+    """
+    path = below(folder, "channels.json")
     remedy = 'write {"channels": ["speed_mps", ...], "rate_hz": 10}'
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8-sig"))
+        content: Any = json.loads(read_bytes(path, patient=patient).decode("utf-8-sig"))
     except FileNotFoundError:
-        logger.info(
-            "%s has no channels.json: its columns are called channel_00, ... and taken for %g Hz",
-            folder,
-            DEFAULT_RATE_HZ,
-        )
-        return Layout()
+        return None
+    except DataError:
+        raise
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"channels.json cannot be read: {error}", where=path, remedy=remedy) from error
     if not isinstance(content, dict):
@@ -81,16 +103,25 @@ def read_layout(folder: Path) -> Layout:
     return layout
 
 
-def read_series(path: Path, layout: Layout | None = None) -> Series:
-    """A ``.npy`` file of shape (T, D), in time order and repaired.
+def read_series(path: Place, layout: Layout | None = None, *, patient: bool = False) -> Series:
+    """A ``.npy`` file or ``s3://`` object of shape (T, D), in time order and repaired.
 
     Channels that give the place or the car away (position, absolute heading, odometer, battery) are left out.
 
+    Args:
+        path: the file or object.
+        layout: what its columns are.
+        patient: it is one of a long job's many: wait while S3 is away, and skip what S3 refuses.
+
     Raises:
         SkipInput: missing, truncated, pickled, not numeric, of the wrong rank, empty, or mostly not finite.
+        DataError: S3 cannot be reached or refuses.
     """
     layout = layout or Layout()
-    table = _read_table(path)
+    try:
+        table = _as_table(_read_object(str(path), patient) if is_s3(path) else Path(path))
+    except FileNotFoundError as error:
+        raise SkipInput("series missing") from error
     names = layout.channels or tuple(f"channel_{index:02d}" for index in range(table.shape[1]))
     if len(names) != table.shape[1]:
         raise SkipInput(f"the series has {table.shape[1]} columns, channels.json names {len(names)}")
@@ -118,16 +149,23 @@ def _told_apart(names: tuple[str, ...]) -> tuple[list[int], list[str]]:
     return keep, [name for name, bad in zip(names, telltale, strict=True) if bad]
 
 
-def _read_table(path: Path) -> FloatArray:
-    """(T, D) float64. Mapped, so that a header that promises terabytes costs nothing."""
+def _read_object(url: str, patient: bool) -> bytes:
+    return read_object(url, max_bytes=_MOST_BYTES)[0] if patient else read_bytes(url)
+
+
+def _as_table(source: Path | bytes) -> FloatArray:
+    """(T, D) float64. A file is mapped, so that a header that promises terabytes costs nothing."""
     try:
-        if path.stat().st_size == 0:
+        if (source.stat().st_size if isinstance(source, Path) else len(source)) == 0:
             raise SkipInput("the series file is empty (0 bytes)")
-        raw = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError as error:
-        raise SkipInput("series missing") from error
+        if isinstance(source, Path):
+            raw = np.load(source, mmap_mode="r", allow_pickle=False)
+        else:
+            raw = np.load(io.BytesIO(source), allow_pickle=False)
+    except FileNotFoundError:
+        raise
     except (OSError, ValueError, EOFError, SyntaxError, MemoryError, OverflowError, TypeError) as error:
-        raise SkipInput(_load_reason(error, path)) from error
+        raise SkipInput(_load_reason(error, source)) from error
     if not isinstance(raw, np.ndarray):
         raise SkipInput("the series is an .npz archive, not an .npy file")
     if raw.dtype.kind not in "fiub":
@@ -140,22 +178,24 @@ def _read_table(path: Path) -> FloatArray:
         return np.array(raw, dtype=np.float64)
 
 
-def _is_array_or_pickle(path: Path) -> bool:
+def _is_array_or_pickle(source: Path | bytes) -> bool:
     """numpy takes whatever is neither of its formats for a pickle, which at least begins as one."""
     try:
-        with path.open("rb") as file:
+        with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as file:
             return file.read(6).startswith((np.lib.format.MAGIC_PREFIX, b"\x80"))
     except OSError:
         return True  # unreadable: the error itself says more
 
 
-def _load_reason(error: Exception, path: Path) -> str:
+def _load_reason(error: Exception, source: Path | bytes) -> str:
     text = str(error)
-    if not _is_array_or_pickle(path):
+    if not _is_array_or_pickle(source):
         return "the series is not an .npy file"
     if "pickle" in text or "Python objects" in text:
         return "the series is pickled; it is never unpickled, since that runs code: save plain numbers"
-    if "greater than file size" in text or "reshape" in text or isinstance(error, EOFError):
+    # what is not mapped is allocated first: memory enough for no table is what a broken header asks for
+    broken_off = "greater than file size", "reshape", "EOF: reading array data"
+    if any(one in text for one in broken_off) or isinstance(error, EOFError | MemoryError):
         return "the series file is truncated"
     return f"the series cannot be read ({text or type(error).__name__})"
 

@@ -14,6 +14,7 @@ from multimodal_search.projectors.heads import Projector
 from multimodal_search.settings import DataSettings, EvaluateSettings, TrainSettings, check, read_config
 from multimodal_search.sources import open_source
 from multimodal_search.splits import Splits
+from multimodal_search.storage import is_s3
 from multimodal_search.training import prepare
 from multimodal_search.training.given import check_bundle, open_given, own_tables
 from multimodal_search.types import FeatureSet, Modality, MomentFeatures
@@ -126,6 +127,8 @@ def _with_data(settings: EvaluateSettings, info: BundleInfo) -> EvaluateSettings
 
 def _present(name: str, written: str, info: BundleInfo, file: Path) -> str:
     """Where the bundle's own data is; ``settings.yaml`` may hold a path relative to another folder."""
+    if is_s3(written):  # reading it says whether it is still there
+        return written
     root = Path(str(info.data.get("root", "")))
     resolved = root / Path(written).name if name == "pairs" else root
     for path in (resolved, Path(written).expanduser()):

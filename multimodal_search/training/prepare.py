@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from multimodal_search import encoders as encoder_registry
 from multimodal_search.embedding.collect import collect
+from multimodal_search.embedding.wanted import read_signals
 from multimodal_search.encoders.base import FrozenEncoder
 from multimodal_search.errors import DataError, SettingsError, SkipInput
 from multimodal_search.projectors.bundle import BundleInfo
@@ -94,15 +96,21 @@ def series_channels(source: Source) -> tuple[str, ...]:
     names: dict[str, None] = {}
     seen: set[str] = set()
     reasons: list[str] = []
-    for item in source.items():
-        if item.scene_id in seen:
+    asked: deque[Item] = deque()
+
+    def of_other_scenes() -> Iterator[Item]:
+        for item in source.items():
+            if item.scene_id not in seen:
+                asked.append(item)
+                yield item
+
+    for series in read_signals(source, of_other_scenes()):
+        item = asked.popleft()
+        if item.scene_id in seen:  # some are read before the one before them is known
             continue
-        try:
-            series = source.series(item)
-        except SkipInput as skip:
-            reasons.append(skip.reason)
-            continue
-        if series is not None:
+        if isinstance(series, SkipInput):
+            reasons.append(series.reason)
+        elif series is not None:
             seen.add(item.scene_id)
             names.update(dict.fromkeys(series.channels))
     if not names:

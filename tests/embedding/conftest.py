@@ -12,6 +12,7 @@ import pytest
 
 from multimodal_search.encoders.base import FrozenEncoder
 from multimodal_search.errors import SkipInput
+from multimodal_search.storage import content_key, is_s3
 from multimodal_search.tables import TableInfo
 from multimodal_search.types import EncoderCard, Failure, Item, Modality, Series
 
@@ -76,8 +77,11 @@ class StubSource:
     def items(self) -> list[Item]:
         return self._items
 
-    def image_file(self, path: str) -> Path:
-        return self.root / path
+    def image_file(self, path: str) -> Path | str:
+        return path if is_s3(path) else self.root / path
+
+    def image_key(self, path: str) -> str:
+        return content_key(self.image_file(path))
 
     def series(self, item: Item) -> Series | None:
         found = self.signals.get(item.id)

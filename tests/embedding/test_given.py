@@ -301,7 +301,7 @@ def test_texts_by_the_text_itself(make_table: Make, stub_source: Any, tmp_path: 
 def test_pictures_in_s3_by_their_address(
     make_table: Make, stub_source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("multimodal_search.embedding.wanted.content_key", lambda path: "7:tag")
+    monkeypatch.setattr(stub_source, "image_key", lambda self, path: "7:tag")
     source = {"kind": "prefix", "root": "s3://bucket/data"}
     given = make_table(tmp_path, ["a#1.png", "b.png"], keys=["7:tag", "8:tag"], source=source)
     items = [Item(name, name, image_path=f"s3://bucket/data/{name}") for name in ("a#1.png", "b.png")]
@@ -313,7 +313,7 @@ def test_paths_in_a_bucket_with_a_dataset_before_them(
     make_table: Make, stub_source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """--path-file --storage s3 --dataset NAME: no key is known, and the bucket is no part of the id."""
-    monkeypatch.setattr("multimodal_search.embedding.wanted.content_key", lambda path: "7:tag")
+    monkeypatch.setattr(stub_source, "image_key", lambda self, path: "7:tag")
     names = ["mini/x/a.png", "mini/x/b.png"]
     given = make_table(tmp_path, names, keys=["", ""], source={"kind": "paths", "root": "s3://bucket"})
     items = [Item(name, name, image_path=f"s3://bucket/x/{name}.png") for name in "ab"]

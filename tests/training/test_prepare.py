@@ -36,6 +36,9 @@ class StubSource:
     def image_file(self, path: str) -> Path:
         return self.root / path
 
+    def image_key(self, path: str) -> str:
+        return path
+
     def series(self, item: Item) -> Series | None:
         channels = self._channels[int(item.id)]
         if channels is None:

@@ -7,13 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import islice
 
-from multimodal_search.errors import DataError
+from multimodal_search.errors import DataError, SkipInput
 from multimodal_search.sources.base import Source
 from multimodal_search.sources.identity import image_paths
-from multimodal_search.storage import content_key, is_s3
+from multimodal_search.storage import S3_THREADS, is_s3
 from multimodal_search.types import Failure, Input, Modality
 
-_S3_THREADS = 16  # a request each tells the key of an s3:// picture
 _AHEAD = 256
 
 
@@ -53,7 +52,7 @@ class ItemInputs:
             yield from map(self._input, self._paths)
             return
         paths = iter(self._paths)
-        with ThreadPoolExecutor(_S3_THREADS) as pool:
+        with ThreadPoolExecutor(S3_THREADS) as pool:  # a request each tells an s3:// picture's key
             while ahead := list(islice(paths, _AHEAD)):
                 yield from pool.map(self._input, ahead)
 
@@ -70,8 +69,8 @@ class ItemInputs:
         return tuple(paths)
 
     def _input(self, path: str) -> Input:
-        location = path if is_s3(path) else str(self._source.image_file(path))
+        location = str(self._source.image_file(path))
         try:
-            return Input(path, content_key(location), location)
-        except OSError:  # gone since: the reading lists it
+            return Input(path, self._source.image_key(path), location)
+        except (OSError, SkipInput):  # gone since, or refused: the reading lists it
             return Input(path, "", location)
