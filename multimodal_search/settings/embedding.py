@@ -6,14 +6,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from multimodal_search.settings.models import DataSettings, Device, Folder, S3Settings
+from multimodal_search.settings.models import DataSettings, Device, Folder, Place, S3Settings
 
 
 class EmbedSettings(DataSettings, S3Settings):
     """Bulk embedding: images, texts or the pictures of a source in, features out."""
 
     image_dir: str | None = Field(None, description="a folder of images, or s3://bucket/prefix (recursive)")
-    path_file: Folder | None = Field(None, description="a file that names one image a line")
+    path_file: Place | None = Field(None, description="a file, or s3:// object, with an image's path a line")
     start_line: int = Field(0, ge=0, description="first line of --path-file to take, counted from 0")
     end_line: int | None = Field(None, ge=1, description="the line after the last one to take")
     dataset: str | None = Field(
@@ -24,7 +24,7 @@ class EmbedSettings(DataSettings, S3Settings):
         None, description="folder of the paths in --path-file, with --storage disk"
     )
     bucket_name: str | None = Field(None, description="bucket of the paths in --path-file, with --storage s3")
-    text_file: Folder | None = Field(None, description="a UTF-8 file with one text a line")
+    text_file: Place | None = Field(None, description="a UTF-8 file, or s3:// object, with one text a line")
     views: bool = Field(
         False, description="--image-dir holds <id>_viewNN.png: write one (views, dim) array an id into --out"
     )

@@ -43,14 +43,18 @@ class Settings(BaseModel):
 class DataSettings(Settings):
     """Where items come from: exactly one source is given."""
 
-    data_dir: str | None = Field(None, description="a folder with scenes_metadata.json (format: extracted)")
+    data_dir: str | None = Field(
+        None, description="a folder, or s3://bucket/prefix, with scenes_metadata.json (format: extracted)"
+    )
     nuscenes_path: str | None = Field(None, description="a nuScenes root; needs --use-devkit")
     use_devkit: bool = Field(False, description="read --nuscenes-path with the nuscenes-devkit")
     nuscenes_version: str = Field("v1.0-mini", description="the version folder under the nuScenes root")
     use_sample_data: bool = Field(False, description="make a procedural driving world and use it")
     sample_scenes: int = Field(100, ge=1, le=100_000, description="how many sample scenes to make")
     sample_seed: int = Field(0, ge=0, description="seed of the sample world")
-    pairs: str | None = Field(None, description="image + text pairs: CSV, TSV, JSONL or Parquet")
+    pairs: str | None = Field(
+        None, description="image + text pairs: CSV, TSV, JSONL or Parquet; a file or s3:// object"
+    )
     include_timeseries: bool = Field(False, description="use vehicle signals as a third modality")
     limit: int | None = Field(None, ge=1, description="use the first N scenes")
     granularity: Literal["keyframe", "scene"] = Field(

@@ -46,7 +46,7 @@ def open_inputs(settings: EmbedSettings, *, sample_dir: Path) -> Inputs:
     return ItemInputs(open_source(settings, sample_dir=sample_dir), settings.cameras)
 
 
-def _path_file(settings: EmbedSettings, path: Path) -> Inputs:
+def _path_file(settings: EmbedSettings, path: str) -> Inputs:
     if settings.storage == "s3":
         root = f"s3://{settings.bucket_name}"
     else:

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from multimodal_search.errors import DataError, SettingsError
+from multimodal_search.sources.paths import Place
+from multimodal_search.storage import content_key, is_s3, open_object
 
 _log = logging.getLogger(__name__)
 _LONGEST_BYTES = 1 << 20
@@ -29,7 +31,7 @@ class LineFile:
     each time it is iterated. A line takes 8 bytes of memory while doubles are looked for, and a bit later on.
 
     Args:
-        path: the file.
+        path: the file, or an ``s3://`` address: its object is read a piece at a time.
         flag: which flag named it, for messages.
         start: first line.
         end: the line after the last one; None is the end of the file.
@@ -41,25 +43,25 @@ class LineFile:
         doubles: how many were left out as such.
 
     Raises:
-        DataError: absent, unreadable, no text, or empty.
+        DataError: absent, unreadable, no text, or empty; S3 cannot be reached or refuses.
         SettingsError: the range does not lie in the file.
     """
 
     def __init__(
         self,
-        path: Path,
+        path: Place,
         flag: str,
         *,
         start: int = 0,
         end: int | None = None,
         content: Callable[[bytes], bytes] = bytes,
     ) -> None:
-        self.path = path
+        self.path: Place = path if is_s3(path) else Path(path)
         self._flag = flag
         self._content = content
         self._start = start
         with self._open() as file:
-            self._stamp = _stamp(file)
+            self._stamp = self._content_key(file)
             self._refuse_utf16(file)
             n_lines = _count_lines(file)
             self._end = self._checked_end(start, end, n_lines)
@@ -81,11 +83,11 @@ class LineFile:
         """Line number, counted from 0, and content.
 
         Raises:
-            DataError: the file has changed meanwhile, or cannot be read any more.
+            DataError: the file has changed meanwhile, or cannot be read any more; or S3 is away.
         """
         seen = 0  # lines that are not blank
         with self._open() as file:
-            if _stamp(file) != self._stamp:
+            if self._content_key(file) != self._stamp:
                 raise DataError(
                     "The file has changed while it was read.", where=self.path, remedy="run again"
                 )
@@ -147,7 +149,7 @@ class LineFile:
 
     def _open(self) -> IO[bytes]:
         try:
-            return self.path.open("rb")
+            return open_object(str(self.path))[0] if is_s3(self.path) else Path(self.path).open("rb")
         except OSError as error:
             what = (
                 "does not exist"
@@ -156,13 +158,14 @@ class LineFile:
             )
             raise DataError(f"The file {what}.", where=self._where(), remedy="check the path") from error
 
+    def _content_key(self, file: IO[bytes]) -> str:
+        if is_s3(self.path):
+            return content_key(self.path)
+        status = os.fstat(file.fileno())
+        return f"{status.st_size}:{status.st_mtime_ns}"
+
     def _where(self) -> str:
         return f"{self._flag} {self.path}"
-
-
-def _stamp(file: IO[bytes]) -> tuple[int, int]:
-    status = os.fstat(file.fileno())
-    return status.st_size, status.st_mtime_ns
 
 
 def _count_lines(file: IO[bytes]) -> int:

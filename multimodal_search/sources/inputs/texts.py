@@ -8,6 +8,8 @@ from pathlib import Path
 from multimodal_search.errors import DataError
 from multimodal_search.sources.identity import text_key
 from multimodal_search.sources.inputs.lines import LineFile
+from multimodal_search.sources.paths import Place
+from multimodal_search.storage import is_s3
 from multimodal_search.types import Failure, Input, Modality
 
 
@@ -15,17 +17,17 @@ class TextFileInputs:
     """The id of a row is its text, without white space at the ends: as training asks for it.
 
     Args:
-        path: the file, UTF-8.
+        path: the file or ``s3://`` object, UTF-8.
 
     Raises:
-        DataError: absent, unreadable, empty.
+        DataError: absent, unreadable, empty; S3 cannot be reached or refuses.
     """
 
     kind = "texts"
     modality = Modality.TEXT
 
-    def __init__(self, path: Path) -> None:
-        self.root = str(path.resolve())
+    def __init__(self, path: Place) -> None:
+        self.root = str(path if is_s3(path) else Path(path).resolve())
         self.failures: list[Failure] = []
         self._lines = LineFile(path, "--text-file", content=_stripped)
 
