@@ -7,16 +7,22 @@ again. The JSON comes last, so that a copy that was cut off leaves the one befor
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 
 from multimodal_search.errors import BundleError, OutputError
 from multimodal_search.index.lock import writing
 from multimodal_search.index.state import STATE, Files, State, parse_state
-from multimodal_search.storage import Store, ensure_bucket, is_s3, open_store, write_atomically
-
-SUMS = "checksums.json"
+from multimodal_search.storage import (
+    SUMS,
+    FileSum,
+    Store,
+    Sums,
+    ensure_writable,
+    is_s3,
+    open_store,
+    parse_sums,
+    sum_of,
+)
 
 
 def backup(path: str | Path, target: str | Path) -> int:
@@ -32,30 +38,29 @@ def backup(path: str | Path, target: str | Path) -> int:
     """
     files = Files(path)
     if is_s3(str(target)):
-        ensure_bucket(str(target))
+        ensure_writable(str(target))
     store = _store(files, target)
     with writing(files):
         state = files.read()
         files.tidy(state)
         there = store.names()
-        sums = _sums(store) if SUMS in there else {}
+        sums = _known(store) if SUMS in there else {}
         sent = 0
         for name, source in _sources(files, state).items():
-            size = source.stat().st_size
-            if there.get(name) != size or name not in sums:
+            told = sum_of(source)
+            if there.get(name) != told.size_bytes or sums.get(name) != told:
                 store.write_file(name, source)
                 sent += 1
-            sums[name] = _sha256(source)
+            sums[name] = told
         # what a copy before knew stays listed until its JSON is replaced
-        store.write(SUMS, (json.dumps(sums, indent=1) + "\n").encode())
+        store.write(SUMS, Sums(sums).to_bytes())
         _compare_sizes(store, files, state)
         store.write(STATE, (files.folder / STATE).read_bytes())
     wanted = {STATE, SUMS, *_sources(files, state)}
     for name in store.names():
         if name not in wanted:
             store.remove(name)
-    left = {name: one for name, one in sums.items() if name in wanted}
-    store.write(SUMS, (json.dumps(left, indent=1) + "\n").encode())
+    store.write(SUMS, Sums({name: one for name, one in sums.items() if name in wanted}).to_bytes())
     return sent
 
 
@@ -77,12 +82,12 @@ def restore(source: str | Path, path: str | Path) -> None:
         raise BundleError(
             "There is no copy of an index of this name.", where=store.url, remedy="check prefix and name"
         ) from None
-    sums = _sums(store)
+    sums = _known(store)
     with writing(files):
         state = parse_state(content, store.url)
         for name in _sources(files, state):
             target = files.folder / name
-            if not (target.is_file() and _sha256(target) == sums.get(name)):
+            if not (target.is_file() and sum_of(target) == sums.get(name)):
                 _fetch(store, name, target, sums.get(name))
         files.commit(state)
 
@@ -97,12 +102,11 @@ def _sources(files: Files, state: State) -> dict[str, Path]:
     return {state.index_file: files.faiss(state), **beside}
 
 
-def _sums(store: Store) -> dict[str, str]:
+def _known(store: Store) -> dict[str, FileSum]:
     try:
-        known = json.loads(store.read(SUMS))
-    except (FileNotFoundError, ValueError):
+        return dict(parse_sums(store.read(SUMS), store.url).files)
+    except (FileNotFoundError, BundleError):
         return {}
-    return {str(name): str(value) for name, value in known.items()}
 
 
 def _compare_sizes(store: Store, files: Files, state: State) -> None:
@@ -117,21 +121,15 @@ def _compare_sizes(store: Store, files: Files, state: State) -> None:
             )
 
 
-def _fetch(store: Store, name: str, target: Path, sha256: str | None) -> None:
+def _fetch(store: Store, name: str, target: Path, wanted: FileSum | None) -> None:
     try:
-        content = store.read(name)
+        store.read_file(name, target)
     except FileNotFoundError:
         raise _damaged(f"{name} is missing", store) from None
-    if hashlib.sha256(content).hexdigest() != sha256:
+    if sum_of(target) != wanted:
+        target.unlink()
         raise _damaged(f"{name} has another checksum than when it was sent", store)
-    with write_atomically(target) as file:
-        file.write(content)
 
 
 def _damaged(reason: str, store: Store) -> BundleError:
     return BundleError(f"The copy is damaged: {reason}.", where=store.url, remedy="back the index up again")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

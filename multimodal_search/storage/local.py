@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, overload
 
 from multimodal_search.errors import OutputError
+from multimodal_search.storage.addresses import is_s3
 
 TEMPORARY_SUFFIX = ".tmp"
 _DISK_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -92,6 +93,12 @@ def ensure_writable_folder(path: str | Path) -> Path:
     Raises:
         OutputError: a file is in the way, or nothing can be written there.
     """
+    if is_s3(path):
+        raise OutputError(
+            "This needs a folder on this machine.",
+            where=path,
+            remedy="in Python: with multimodal_search.storage.output_folder(address) as folder",
+        )
     folder = Path(path)
     with _naming_the_output(folder):
         folder.mkdir(parents=True, exist_ok=True)

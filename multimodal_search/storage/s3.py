@@ -1,15 +1,15 @@
-"""S3's objects: read, written, listed, and folders copied there."""
+"""S3's objects: read, written, listed."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multimodal_search.errors import DataError, OutputError, ProjectError, SkipInput
-from multimodal_search.storage import s3_client
 from multimodal_search.storage.addresses import S3Address, is_s3, parse_object, parse_s3
 from multimodal_search.storage.s3_client import current_s3
 from multimodal_search.storage.s3_errors import error_code, explaining
@@ -18,8 +18,8 @@ from multimodal_search.storage.s3_requests import insist
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_log = logging.getLogger(__name__)
 _WHOLE_PUT_BYTES = 64 << 20  # larger objects go up in pieces; S3 takes 5 GB at once
+_WHOLE_FILE_BYTES = 8 << 20  # a larger file goes up in pieces, several at a time
 _PAGE_KEYS = 1000  # S3 gives no more at once
 
 
@@ -197,19 +197,42 @@ def write_object(address: S3Address, content: bytes | memoryview, *, only_new: b
         return insist(put, address.bucket, patient=True)
 
 
-def write_file(address: S3Address, path: Path) -> None:
-    """Copy a local file of any size to an object, waiting while S3 is away.
+def write_file(address: S3Address, path: Path, *, sha256: str | None = None) -> None:
+    """Copy a local file of any size to an object, waiting while S3 is away; S3 compares what comes.
+
+    Args:
+        address: of the object.
+        path: the file.
+        sha256: what its content must have, in hex digits; of a file that fits into one request.
 
     Raises:
         OutputError: the bucket is missing, S3 refuses, or it has been away for ``outage_seconds``.
     """
+
+    def put(client: S3Client) -> None:
+        content = path.read_bytes()
+        digest = hashlib.sha256(content)
+        if sha256 not in (None, digest.hexdigest()):
+            raise OutputError("The file changed while it was sent.", where=path, remedy="run it again")
+        checked: Any = {"ChecksumSHA256": base64.b64encode(digest.digest()).decode()}
+        if not _takes_checksums(client):
+            checked = {}
+        client.put_object(Bucket=address.bucket, Key=address.key, Body=content, **checked)
+
+    def put_in_pieces(client: S3Client) -> None:
+        checked = {"ChecksumAlgorithm": "SHA256"} if _takes_checksums(client) else {}
+        client.upload_file(str(path), address.bucket, address.key, ExtraArgs=checked)
+
     with explaining(address, OutputError):
-        insist(
-            lambda client: client.upload_file(str(path), address.bucket, address.key),
-            address.bucket,
-            patient=True,
-            attempts=_attempts(),
-        )
+        if path.stat().st_size <= _WHOLE_FILE_BYTES:
+            insist(put, address.bucket, patient=True)
+        else:
+            insist(put_in_pieces, address.bucket, patient=True, attempts=_attempts())
+
+
+def _takes_checksums(client: S3Client) -> bool:
+    """Not where the user's configuration says that the store cannot (AWS_REQUEST_CHECKSUM_CALCULATION)."""
+    return getattr(client.meta.config, "request_checksum_calculation", None) != "when_required"
 
 
 def remove_object(address: S3Address) -> None:
@@ -224,38 +247,6 @@ def remove_object(address: S3Address) -> None:
             address.bucket,
             patient=True,
         )
-
-
-def upload_folder(folder: str | Path, s3_url: str, last: str = "bundle.json") -> int:
-    """Copy a folder's files to ``s3_url``; the marker file ``last`` is taken away first and written last.
-
-    Hidden and temporary files stay behind. While the copy runs, the marker is absent, so that its presence
-    means that the copy is whole.
-
-    Returns:
-        How many files were copied.
-
-    Raises:
-        OutputError: the folder is empty, the bucket is missing, S3 cannot be reached or refuses.
-    """
-    root, address = Path(folder), parse_s3(s3_url)
-    files = sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
-    if not files:
-        raise OutputError("There is nothing to upload.", where=root, remedy="train first, then upload")
-    files.sort(key=lambda path: path == root / last)
-    prefix = f"{address.key}/" if address.key else ""
-    with explaining(address, OutputError):
-        client = s3_client.client(attempts=_attempts())
-        try:
-            client.delete_object(Bucket=address.bucket, Key=prefix + last)
-        except client.exceptions.ClientError as error:
-            if error_code(error) != "AccessDenied":
-                raise
-            _log.warning("%s may not be deleted: until the upload ends it tells of the former one", last)
-        for path in files:
-            client.upload_file(str(path), address.bucket, prefix + path.relative_to(root).as_posix())
-    _log.info("copied %d files to %s", len(files), s3_url)
-    return len(files)
 
 
 def _attempts() -> int:

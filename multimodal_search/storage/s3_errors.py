@@ -18,6 +18,7 @@ _PASSING = {"RequestTimeout", "RequestTimeoutException", "SlowDown", "Throttling
 _CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken",
                 "InvalidSecurity", "TokenRefreshRequired", "NotSignedUp", "AccountProblem",
                 "RequestTimeTooSkewed"}  # fmt: skip
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"}
 _BUCKET = {"NoSuchBucket", "InvalidBucketName", "PermanentRedirect", "301", "AuthorizationHeaderMalformed"}
 
 
@@ -93,6 +94,12 @@ def _unwrapped(error: BaseException) -> BaseException:
     return error
 
 
+def _gone_sessions() -> tuple[type[BaseException], ...]:
+    from botocore import exceptions as botocore
+
+    return (botocore.CredentialRetrievalError, botocore.SSOError, botocore.TokenRetrievalError)
+
+
 def _skip(error: BaseException) -> SkipInput | None:
     if may_come_again(error):
         return SkipInput(
@@ -117,6 +124,9 @@ def _project_error(error: BaseException, address: S3Address, kind: type[ProjectE
     elif code in _BUCKET | _MISSING_KEY:
         what = f"The bucket {address.bucket!r} does not exist (or belongs to another region or account)."
         remedy = "create it, or correct the name or the region"
+    elif code in _EXPIRED or isinstance(error, _gone_sessions()):
+        what = f"The AWS credentials have expired ({code or error})."
+        remedy = "sign in again ('aws sso login', or a new session token), then run the same command"
     elif code in _REFUSED | _CREDENTIALS:
         what = f"S3 refuses the request ({code})."
         remedy = "check the credentials, and that they allow s3:ListBucket, GetObject and PutObject here"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multimodal_search.errors import DataError
-from multimodal_search.storage.addresses import parse_object
+from multimodal_search.errors import BundleError, DataError
+from multimodal_search.storage.addresses import S3Address, parse_object
+from multimodal_search.storage.local import write_atomically
 from multimodal_search.storage.s3_errors import error_code, explaining
 from multimodal_search.storage.s3_requests import insist
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+_FETCHED_BYTES = 8 << 20
 _PIECE_BYTES = 4 << 20  # a request takes tens of milliseconds whatever it brings
 
 
@@ -69,6 +72,50 @@ class _S3File(io.RawIOBase):
         buffer[: len(content)] = content
         self._at += len(content)
         return len(content)
+
+
+def fetch_object(address: S3Address, path: Path) -> str:
+    """Copy an object into a file, a piece at a time, waiting while S3 is away; returns its content key.
+
+    Args:
+        address: of the object.
+        path: appears once it is whole.
+
+    Raises:
+        FileNotFoundError: there is no such object.
+        BundleError: it was replaced meanwhile.
+        DataError: S3 refuses or has been away for ``outage_seconds``.
+        OutputError: the file cannot be written.
+    """
+    at, size_bytes, tag = 0, 0, ""
+
+    def get(client: S3Client) -> tuple[bytes, int, str]:
+        asked: dict[str, Any] = {"Range": f"bytes={at}-{at + _FETCHED_BYTES - 1}"}
+        if tag:
+            asked["IfMatch"] = tag
+        try:
+            answer = client.get_object(Bucket=address.bucket, Key=address.key, **asked)
+        except client.exceptions.ClientError as error:
+            if at or error_code(error) not in {"InvalidRange", "416"}:
+                raise
+            answer = client.get_object(Bucket=address.bucket, Key=address.key)  # an empty object has no range
+        whole = answer.get("ContentRange", "").rpartition("/")[2] or answer["ContentLength"]
+        return answer["Body"].read(), int(whole), answer.get("ETag", "")
+
+    with write_atomically(path) as file, explaining(address, DataError):
+        while True:
+            try:
+                content, size_bytes, tag = insist(get, address.bucket, patient=True)
+            except Exception as error:
+                if error_code(error) in {"PreconditionFailed", "412"}:
+                    raise BundleError(
+                        "It was replaced while it was fetched.", where=address, remedy="run it again"
+                    ) from error
+                raise
+            file.write(content)
+            at += len(content)
+            if at >= size_bytes or not content:
+                return f"{at}:{tag.strip(chr(34))}"
 
 
 def open_object(url: str) -> tuple[io.BufferedReader, int]:

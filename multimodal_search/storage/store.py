@@ -48,6 +48,17 @@ class Store(Protocol):
         """
         ...
 
+    def read_file(self, name: str, path: Path) -> None:
+        """Copy a file of any size out of the store, without holding it in memory; ``path`` appears whole.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            BundleError: it was replaced meanwhile.
+            DataError: the store cannot be reached.
+            OutputError: ``path`` cannot be written.
+        """
+        ...
+
     def names(self, prefix: str = "") -> dict[str, int]:
         """File name -> size in bytes, of the names that start so; without temporary and hidden files."""
         ...

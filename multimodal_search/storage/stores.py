@@ -12,6 +12,7 @@ from multimodal_search.errors import DataError, OutputError
 from multimodal_search.storage import s3
 from multimodal_search.storage.addresses import S3Address, is_s3, parse_s3
 from multimodal_search.storage.local import TEMPORARY_SUFFIX, output_error, write_atomically
+from multimodal_search.storage.s3_file import fetch_object
 from multimodal_search.storage.store import Store
 
 
@@ -87,6 +88,24 @@ class LocalStore:
             raise FileNotFoundError(f"no such file: {path}") from error
         except OSError as error:
             raise _unreadable(error, path) from error
+
+    def read_file(self, name: str, path: Path) -> None:
+        """Copy a file of any size out of the store.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            DataError: it cannot be read.
+            OutputError: ``path`` cannot be written.
+        """
+        source = Path(self.url, name)
+        try:
+            file = source.open("rb")
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise _unreadable(error, source) from error
+        with file, write_atomically(path) as target:
+            shutil.copyfileobj(file, target, 1 << 20)
 
     def names(self, prefix: str = "") -> dict[str, int]:
         """File name -> size in bytes, sorted; without temporary and hidden files."""
@@ -170,6 +189,17 @@ class S3Store:
             DataError: the bucket is missing, S3 refuses, or it has not answered for long.
         """
         return s3.read_whole(self._address(name))
+
+    def read_file(self, name: str, path: Path) -> None:
+        """Copy an object of any size out of the store.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+            BundleError: it was replaced meanwhile.
+            DataError: the bucket is missing, S3 refuses, or it has not answered for long.
+            OutputError: ``path`` cannot be written.
+        """
+        fetch_object(self._address(name), path)
 
     def names(self, prefix: str = "") -> dict[str, int]:
         """Name -> size in bytes, sorted, of the objects right under the prefix; without hidden ones.

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 
 from multimodal_search.errors import BundleError
-from multimodal_search.storage import LocalStore, default_features_dir
+from multimodal_search.storage import LocalStore, local_folder
 from multimodal_search.storage.store import Store
 from multimodal_search.tables.format import PartInfo, part_of_file
 
@@ -20,9 +19,7 @@ class LocalCopy:
     """
 
     def __init__(self, store: Store) -> None:
-        name = re.sub(r"[^A-Za-z0-9.]+", "-", store.url.removeprefix("s3://")).strip("-.")[-60:]
-        mark = hashlib.sha256(store.url.encode()).hexdigest()[:12]
-        self.folder = default_features_dir().parent / "fetched" / f"{name}-{mark}"
+        self.folder = local_folder(store.url, "fetched")
         self._store = store
         self._copy = LocalStore(str(self.folder))
         self._there: set[str] = set()

@@ -21,7 +21,13 @@ from multimodal_search.encoders.base import FrozenEncoder
 from multimodal_search.errors import EncoderError, SettingsError
 from multimodal_search.export.bundle import BundleContents, write_bundle
 from multimodal_search.export.report import format_table
-from multimodal_search.projectors.bundle import BundleEncoder, BundleInfo, load_projectors, read_bundle_info
+from multimodal_search.projectors.bundle import (
+    INFO_FILE,
+    BundleEncoder,
+    BundleInfo,
+    load_projectors,
+    read_bundle_info,
+)
 from multimodal_search.settings import TrainSettings
 from multimodal_search.sources import open_source
 from multimodal_search.sources.base import Source
@@ -59,16 +65,27 @@ def run(settings: TrainSettings) -> Path:
     """Train (or load) heads for the given data, measure them, and write the bundle.
 
     Returns:
-        The bundle's folder.
+        The bundle's folder; of an ``s3://`` one the copy in the user's cache that was sent.
 
     Raises:
         ProjectError: anything a user can mend; nothing is half-written then.
     """
     started = time.monotonic()
     check_trainer_options(settings.trainer)  # before hours of encoding, not after
-    output = storage.ensure_writable_folder(settings.output_dir or Path("output"))
+    place = settings.output_dir or "output"
     if settings.s3_output:
-        storage.ensure_bucket(settings.s3_output)
+        storage.ensure_writable(settings.s3_output)
+    with storage.output_folder(place, INFO_FILE) as output:
+        source = _train(settings, storage.ensure_writable_folder(output))
+    if settings.s3_output:
+        storage.send_folder(output, settings.s3_output, INFO_FILE)
+    logger.info("bundle    %s, in %.0f s", place, time.monotonic() - started)
+    logger.info("%s", _what_next(place, output, source))
+    return output
+
+
+def _train(settings: TrainSettings, output: Path) -> Source:
+    """Every stage, into a local folder; returns where the data came from."""
     device = prepare.resolve_device(settings.device)
     prior = _prior_bundle(settings, output)
     given = open_given(settings.features)
@@ -76,7 +93,7 @@ def run(settings: TrainSettings) -> Path:
 
     source = _open(settings, output / "sample_data")
     logger.info("data      %s", prepare.describe(source, source.items()))
-    gathered = _gather(settings, source, device, prior, given)
+    gathered = _gather(settings, source, device, prior, given, output)
     splits = _splits(settings, source, gathered.features, prior, output)
     logger.info(
         "splits    %d training, %d choosing, %d unseen scenes (%s)",
@@ -86,13 +103,7 @@ def run(settings: TrainSettings) -> Path:
     result = _heads(settings, gathered.features, splits, prior, output)
     logger.info("heads     %s", ", ".join(f"{name}: {what}" for name, what in result.chosen.items()))
     features = _with_heads(gathered.features, result)
-    metrics = measure(
-        features,
-        result.projectors,
-        splits,
-        seed=settings.seed,
-        statistics=gathered.statistics,
-    )
+    metrics = measure(features, result.projectors, splits, seed=settings.seed, statistics=gathered.statistics)
     info = _info(source, features, gathered.encoders, result, given)
     write_bundle(
         BundleContents(
@@ -111,12 +122,7 @@ def run(settings: TrainSettings) -> Path:
     logger.info("\n%s\n", format_table(metrics))
     if settings.cloud == "sagemaker":
         logger.info("%s", unseen_line(metrics))
-    if settings.s3_output:
-        storage.upload_folder(output, settings.s3_output, last="bundle.json")
-        logger.info("copied to %s", settings.s3_output)
-    logger.info("bundle    %s, in %.0f s", output, time.monotonic() - started)
-    logger.info("%s", _what_next(output, source))
-    return output
+    return source
 
 
 def _open(settings: TrainSettings, sample_dir: Path) -> Source:
@@ -151,14 +157,18 @@ def _prior_bundle(settings: TrainSettings, output: Path) -> BundleInfo | None:
 
 
 def _gather(
-    settings: TrainSettings, source: Source, device: str, prior: BundleInfo | None, given: Given
+    settings: TrainSettings,
+    source: Source,
+    device: str,
+    prior: BundleInfo | None,
+    given: Given,
+    output: Path,
 ) -> Gathered:
     """Features of all modalities; of the signal encoders the one that cross-validation prefers."""
     if prior is not None:
         wanted = {Modality.IMAGE, Modality.TEXT} | (
             {Modality.TIMESERIES} if settings.include_timeseries else set()
         )
-        output = settings.output_dir or Path("output")
         check_bundle(given, prior, output)
         encoders = prepare.bundle_encoders(prior, device, wanted - set(given), output)
         return Gathered(prepare.gather(source, encoders, settings, given), prior.encoders)
@@ -265,9 +275,9 @@ def _info(
     )
 
 
-def _what_next(output: Path, source: Source) -> str:
+def _what_next(place: str, output: Path, source: Source) -> str:
     query = "turn left in the rain" if source.kind == "sample" else "bus at an intersection"
-    bundle, command = shlex.quote(str(output)), _command()
+    bundle, command = shlex.quote(place), _command()
     return (
         "next:\n"
         f'  {command} search --bundle {bundle} --text "{query}"\n'

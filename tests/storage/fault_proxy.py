@@ -33,6 +33,7 @@ class FaultProxy:
     """
 
     ERROR, SLOW, DROP, CUT, STALL = "error 500", "slow answer", "dropped mid-body", "cut short", "stall"
+    DENIED, EXPIRED = "AccessDenied", "ExpiredToken"  # S3's own codes
 
     def __init__(self, server: str) -> None:
         self.choose: Choose = lambda method, path: None
@@ -125,6 +126,10 @@ class _Handler(BaseHTTPRequestHandler):
             proxy.faults[fault] += 1
         if fault == proxy.ERROR:
             self._answer(500, [], b"<Error><Code>InternalError</Code></Error>")
+            return
+        if fault in (proxy.DENIED, proxy.EXPIRED):
+            status = 403 if fault == proxy.DENIED else 400
+            self._answer(status, [], f"<Error><Code>{fault}</Code></Error>".encode())
             return
         status, headers, content = self._ask(path, body)
         if fault == proxy.SLOW:  # done, but told late: a request whose client has gone must not act later on

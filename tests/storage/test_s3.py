@@ -1,4 +1,4 @@
-"""S3 through a real server: whole uploads, clear errors, bodies that break off."""
+"""S3 through a real server: clear errors, bodies that break off."""
 
 from __future__ import annotations
 
@@ -14,15 +14,10 @@ from hypothesis import strategies as st
 
 from multimodal_search import storage
 from multimodal_search.errors import DataError, MissingDependencyError, OutputError, SettingsError
-from multimodal_search.storage import s3_client as clients
 
 
 def client(endpoint: str) -> object:
     return boto3.session.Session().client("s3", endpoint_url=endpoint, config=Config(proxies={}))
-
-
-def keys(endpoint: str, bucket: str) -> list[str]:
-    return sorted(one["Key"] for one in client(endpoint).list_objects_v2(Bucket=bucket).get("Contents", []))
 
 
 @pytest.mark.parametrize(
@@ -74,44 +69,12 @@ def test_content_key_changes_with_the_content(s3: str, bucket: str) -> None:
     assert len(seen) == 2
 
 
-def test_upload_writes_the_marker_last(
-    s3: str, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("bundle.json", "zz.txt", "vectors/part-1.npy", "vectors/.lock", ".hidden"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(name)
-    assert storage.upload_folder(tmp_path, f"s3://{bucket}/runs/1/") == 3
-    whole = ["runs/1/bundle.json", "runs/1/vectors/part-1.npy", "runs/1/zz.txt"]
-    assert keys(s3, bucket) == whole
-
-    # a second upload that breaks off leaves no marker: nobody takes the mixture for a bundle
-    real, done = clients.client(), []
-
-    class Breaking:
-        exceptions, delete_object = real.exceptions, real.delete_object
-
-        def upload_file(self, file: str, bucket: str, key: str) -> None:
-            if done:
-                raise KeyboardInterrupt
-            done.append(key)
-            real.upload_file(file, bucket, key)
-
-    monkeypatch.setattr(clients, "client", lambda attempts=1: Breaking())
-    with pytest.raises(KeyboardInterrupt):
-        storage.upload_folder(tmp_path, f"s3://{bucket}/runs/1")
-    assert keys(s3, bucket) == whole[1:]
-
-
-def test_upload_of_nothing(s3: str, bucket: str, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="nothing to upload"):
-        storage.upload_folder(tmp_path, f"s3://{bucket}/a")
-
-
 def test_missing_bucket(s3: str, tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a")
     for action in (
-        lambda: storage.upload_folder(tmp_path, "s3://not-there/x"),
+        lambda: storage.send_folder(tmp_path, "s3://not-there/x"),
         lambda: storage.ensure_bucket("s3://not-there/x"),
+        lambda: storage.ensure_writable("s3://not-there/x"),
     ):
         with pytest.raises(OutputError, match="'not-there' does not exist") as caught:
             action()
