@@ -14,14 +14,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from multimodal_search.cli.launcher import configure_logging
+from multimodal_search.cli.launcher import set_up
+from multimodal_search.cli.places import bundle_at_hand
 from multimodal_search.errors import ProjectError
 from multimodal_search.export.moments import project_moments
 from multimodal_search.export.vector_db import FILE, write_vector_db
 from multimodal_search.projectors.bundle import load_projectors
 from multimodal_search.settings import EvaluateSettings, parse
 from multimodal_search.storage import ensure_writable_folder
-from multimodal_search.training.evaluation import bundle_features, project_with
+from multimodal_search.training.evaluation import bundle_features
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -36,10 +37,12 @@ def main(arguments: Sequence[str]) -> int:
     summary = "vectors of all moments in one JSON file (and --out FILE: where to, default vector_db.json)"
     try:
         settings = parse(EvaluateSettings, others, prog="create_vector_db.py", summary=summary)
-        configure_logging()
+        set_up(settings)
+        settings = bundle_at_hand(settings)
         ensure_writable_folder(options.out.parent)
         info, features = bundle_features(settings)
-        vectors = project_moments(features, project_with(load_projectors(settings.bundle, info)))
+        heads = load_projectors(Path(settings.bundle), info)
+        vectors = project_moments(features, lambda modality, rows: heads[modality].project(rows))
         count = write_vector_db(options.out, features.items, vectors)
     except ProjectError as error:
         print(f"error: {error}", file=sys.stderr)

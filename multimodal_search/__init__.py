@@ -21,7 +21,7 @@ def load(bundle: str | Path, *, device: str = "auto") -> Searcher:
     """Open a bundle for searching.
 
     Args:
-        bundle: the folder that training wrote (``--output-dir``).
+        bundle: the folder that training wrote (``--output-dir``), or ``s3://bucket/prefix``.
         device: ``auto``, ``cpu`` or ``cuda``; where queries are encoded.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -86,7 +87,7 @@ def find_duplicates(vectors: VectorSet, settings: DuplicatesSettings) -> Duplica
     graph = None
     first, second = np.empty(0, np.int64), np.empty(0, np.int64)
     if likeness.vectors is not None and len(vectors):
-        graph = shared_graph(vectors, _K, "cosine", exact=settings.exact, beside=settings.out)
+        graph = shared_graph(vectors, _K, "cosine", exact=settings.exact, beside=Path(settings.out))
         if not graph.exact:
             _log.info("recall of the neighbours, measured: %.4f", graph.recall)
         first, second = pairs_of_graph(graph, settings.threshold)

@@ -75,7 +75,7 @@ def _place(
         vectors,
         max(k, 1),
         settings.metric,
-        beside=settings.out,
+        beside=Path(settings.out),
         exact=compares_all(len(array)),
         seed=settings.seed,
     )

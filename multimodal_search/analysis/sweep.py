@@ -139,7 +139,7 @@ def _write_best(
             }
         ),
         **{name: best[name] for name in _SETTINGS},
-        out=folder / BEST_FOLDER,
+        out=str(folder / BEST_FOLDER),
     )
     tree = density_tree(reduce(scored, chosen, chosen.pca).reduced, chosen, best["min_samples"])
     clusters = cut(tree, chosen.min_cluster_size, chosen.cluster_selection_method)

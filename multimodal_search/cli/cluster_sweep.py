@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from multimodal_search.cli import COMMANDS
-from multimodal_search.cli.launcher import configure_logging
+from multimodal_search.cli.launcher import set_up
+from multimodal_search.cli.places import output_at_hand
 from multimodal_search.settings import SweepSettings, parse
 
 
@@ -14,8 +15,9 @@ def main(argv: Sequence[str]) -> int:
     settings = parse(
         SweepSettings, argv, prog="multimodal-search cluster-sweep", summary=COMMANDS["cluster-sweep"]
     )
-    configure_logging()
-    from multimodal_search.analysis.sweep import run
+    set_up(settings)
+    from multimodal_search.analysis.sweep import SUMMARY_FILE, run
 
-    run(settings)
+    with output_at_hand(settings, SUMMARY_FILE) as local:
+        run(local)
     return 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from multimodal_search.cli import COMMANDS
-from multimodal_search.cli.launcher import configure_logging
+from multimodal_search.cli.launcher import set_up
+from multimodal_search.cli.places import output_at_hand
 from multimodal_search.settings import DuplicatesSettings, parse
 
 
@@ -14,8 +15,9 @@ def main(argv: Sequence[str]) -> int:
     settings = parse(
         DuplicatesSettings, argv, prog="multimodal-search duplicates", summary=COMMANDS["duplicates"]
     )
-    configure_logging()
+    set_up(settings)
     from multimodal_search.analysis.duplicates import find_and_write
 
-    find_and_write(settings)
+    with output_at_hand(settings) as local:
+        find_and_write(local)
     return 0

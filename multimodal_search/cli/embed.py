@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Sequence
 
 from multimodal_search.cli import COMMANDS
-from multimodal_search.cli.launcher import configure_logging, leaving_the_reason
+from multimodal_search.cli.launcher import leaving_the_reason, set_up
 from multimodal_search.errors import OutputError
 from multimodal_search.settings import EmbedSettings, parse
 
@@ -20,7 +20,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _embed(argv: Sequence[str]) -> int:
     settings = parse(EmbedSettings, argv, prog="multimodal-search embed", summary=COMMANDS["embed"])
-    configure_logging()
+    set_up(settings)
     with _log_file(settings):
         if settings.estimate:
             from multimodal_search.embedding.estimate import estimate

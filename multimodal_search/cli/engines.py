@@ -14,6 +14,7 @@ from multimodal_search.index.backends import ClusterOptions, collection_name, op
 from multimodal_search.index.backends.points import PointBackend
 from multimodal_search.index.plain_export import COSMOS_DIM, export_plain
 from multimodal_search.settings.search import EngineSettings, IndexSettings
+from multimodal_search.storage import output_file
 from multimodal_search.tables.files.npy import read_ids
 from multimodal_search.tables.vectors import VectorSet, open_vectors
 
@@ -55,10 +56,8 @@ def write_plain(settings: IndexSettings, vectors: VectorSet) -> int:
         )
     if settings.backend != "faiss":
         raise SettingsError("--format writes a file, --backend fills an engine.", remedy="give one of them")
-    with tqdm(total=len(vectors), unit="row", disable=None) as bar:
-        rows = export_plain(
-            vectors, Path(settings.out), settings.format, progress=lambda done, _: bar.update(done - bar.n)
-        )
+    with tqdm(total=len(vectors), unit="row", disable=None) as bar, output_file(settings.out) as out:
+        rows = export_plain(vectors, out, settings.format, progress=lambda done, _: bar.update(done - bar.n))
     print(f"{rows} rows in {settings.out}; {len(vectors) - rows} without a usable vector left out")
     if settings.format == "cosmos" and vectors.dim != COSMOS_DIM:
         print(

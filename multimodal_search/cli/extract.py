@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from multimodal_search.cli import COMMANDS
-from multimodal_search.cli.launcher import configure_logging
+from multimodal_search.cli.launcher import set_up
+from multimodal_search.cli.places import output_at_hand
 from multimodal_search.settings import ExtractSettings, parse
-from multimodal_search.storage import configure_s3, is_s3
 
 
 def main(argv: Sequence[str]) -> int:
     """One call; what is done is in the log."""
     settings = parse(ExtractSettings, argv, prog="multimodal-search extract", summary=COMMANDS["extract"])
-    configure_logging()
-    if any(is_s3(place) for place in settings.mcap):
-        from multimodal_search.embedding.bulk import s3_options
-
-        configure_s3(s3_options(settings))
+    set_up(settings)
     from multimodal_search.extraction.run import run
+    from multimodal_search.sources.extracted import METADATA_FILE
 
-    return run(settings)
+    if settings.list_topics:  # writes nothing
+        return run(settings)
+    with output_at_hand(settings, METADATA_FILE, field="output_dir") as local:
+        return run(local)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multimodal_search.cli import COMMANDS
-from multimodal_search.cli.launcher import configure_logging
+from multimodal_search.cli.launcher import set_up
+from multimodal_search.cli.places import index_at_hand, parent_of
 from multimodal_search.errors import DataError, SettingsError
 from multimodal_search.settings import IndexSettings, parse
+from multimodal_search.storage import ensure_writable, is_s3
 
 if TYPE_CHECKING:
     from multimodal_search.index import Index
@@ -23,21 +26,23 @@ _SHOWN_IDS = 5
 def main(argv: Sequence[str]) -> int:
     """Do what the flags say and print what came of it."""
     settings = parse(IndexSettings, argv, prog="multimodal-search index", summary=COMMANDS["index"])
-    configure_logging()
-    budget = None if settings.memory_budget is None else memory_bytes(settings.memory_budget)
-    from multimodal_search.embedding.bulk import s3_options
-    from multimodal_search.storage import configure_s3
-
-    configure_s3(s3_options(settings))
+    set_up(settings)
+    _budget(settings)
     if settings.backend != "faiss" or settings.format != "index":
         from multimodal_search.cli import engines
 
         if settings.format != "index":
             return engines.write_plain(settings, _vectors(settings))
         return engines.load_into(settings, _vectors(settings))
+    if settings.backup is not None and is_s3(settings.backup):
+        ensure_writable(settings.backup)
+    with _out(settings) as out:
+        return _change(settings, out)
+
+
+def _change(settings: IndexSettings, out: Path) -> int:
     from multimodal_search import index
 
-    out = _out(settings)
     if settings.restore is not None:
         index.restore(settings.restore, out)
         print(f"{out}: {len(index.load(out)):,} rows restored")
@@ -50,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
             out,
             kind=settings.type,
             metric=settings.metric,
-            memory_budget_bytes=budget,
+            memory_budget_bytes=_budget(settings),
             target_recall=settings.target_recall,
             seed=settings.seed,
         )
@@ -116,13 +121,30 @@ def _vectors(settings: IndexSettings) -> VectorSet:
     return open_vectors(settings.embeddings, ids=settings.ids)
 
 
-def _out(settings: IndexSettings) -> Path:
-    if settings.out is not None:
-        return Path(settings.out).expanduser()
+def _budget(settings: IndexSettings) -> int | None:
+    return None if settings.memory_budget is None else memory_bytes(settings.memory_budget)
+
+
+@contextmanager
+def _out(settings: IndexSettings) -> Iterator[Path]:
+    """The index file to work on; one on S3 is brought here where it is not built anew, and sent back."""
     bundle = Path(settings.embeddings or "").expanduser()
-    if settings.embeddings is not None and (bundle / "bundle.json").is_file():
-        return bundle / "vectors" / "index.faiss"
-    raise SettingsError("--out is required.", remedy="name the index file, for example --out moments.faiss")
+    if settings.out is not None and is_s3(settings.out):
+        from multimodal_search import index
+
+        place = parent_of(settings.out)
+        ensure_writable(place)
+        path = index_at_hand(settings.out, "outputs", fetch=settings.append or settings.embeddings is None)
+        yield path
+        print(f"{index.backup(path, place)} files sent to {place}")
+    elif settings.out is not None:
+        yield Path(settings.out).expanduser()
+    elif settings.embeddings is not None and (bundle / "bundle.json").is_file():
+        yield bundle / "vectors" / "index.faiss"
+    else:
+        raise SettingsError(
+            "--out is required.", remedy="name the index file, for example --out moments.faiss"
+        )
 
 
 def _read_ids(path: Path) -> list[str]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_search.errors import ProjectError
+from multimodal_search.settings import S3Settings
+from multimodal_search.storage import S3Options, configure_s3
 
 _FAILURE_CHARACTERS = 1024  # as much as the service shows
 
@@ -86,6 +88,26 @@ def process_rank(environment: Mapping[str, str] = os.environ) -> int:
         if environment.get(name, "").isdigit():
             return int(environment[name])
     return 0
+
+
+def set_up(settings: S3Settings, *, quiet: bool = False) -> None:
+    """What every command does once its settings are known: its log is shown, S3 is reached as asked.
+
+    Args:
+        quiet: what is printed is for another program: no log.
+    """
+    if quiet:
+        _log_nothing()
+    else:
+        configure_logging()
+    configure_s3(S3Options(**settings.s3_options()))
+
+
+def _log_nothing() -> None:
+    """What an earlier command of this process set up is undone."""
+    logger = logging.getLogger("multimodal_search")
+    for handler in [one for one in logger.handlers if isinstance(one, _PlainLines)]:
+        logger.removeHandler(handler)
 
 
 def configure_logging() -> None:

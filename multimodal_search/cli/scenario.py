@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multimodal_search.cli import COMMANDS
-from multimodal_search.cli.launcher import configure_logging
+from multimodal_search.cli.launcher import set_up
+from multimodal_search.cli.places import BUNDLE, bundle_at_hand, output_at_hand
 from multimodal_search.errors import SettingsError
 from multimodal_search.settings import ScenarioSettings, parse
 
@@ -21,19 +23,25 @@ _WIDTH_OF_A_FILE = 160
 def main(argv: Sequence[str]) -> int:
     """List scenarios, make or correct one, ask one again, or remove it."""
     settings = parse(ScenarioSettings, argv, prog="multimodal-search scenario", summary=COMMANDS["scenario"])
-    if not settings.json_output:
-        configure_logging()
+    set_up(settings, quiet=settings.json_output)
+    changes = bool(settings.text or settings.image or settings.up or settings.down or settings.where)
+    if settings.name is None and (changes or settings.delete):
+        raise SettingsError("Which scenario?", remedy="add --name NAME")
+    if not changes and not settings.delete:
+        return _run(bundle_at_hand(settings), changes=False)
+    with output_at_hand(settings, BUNDLE, field="bundle") as local:  # so that it goes back where it is from
+        return _run(local, changes=changes)
+
+
+def _run(settings: ScenarioSettings, *, changes: bool) -> int:
     from multimodal_search.projectors.bundle import read_bundle_info
     from multimodal_search.search import Searcher, table
     from multimodal_search.search.refining import refine, rerun
     from multimodal_search.search.scenarios import Scenarios
 
-    read_bundle_info(settings.bundle)
-    store = Scenarios(settings.bundle)
-    changes = bool(settings.text or settings.image or settings.up or settings.down or settings.where)
+    read_bundle_info(Path(settings.bundle))
+    store = Scenarios(Path(settings.bundle))
     if settings.name is None:
-        if changes or settings.delete:
-            raise SettingsError("Which scenario?", remedy="add --name NAME")
         _list(store, as_json=settings.json_output)
         return 0
     if settings.delete:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multimodal_search.cli import COMMANDS
-from multimodal_search.cli.launcher import configure_logging
+from multimodal_search.cli.launcher import set_up
+from multimodal_search.cli.places import bundle_at_hand, index_at_hand
 from multimodal_search.errors import SettingsError
 from multimodal_search.settings import SearchSettings, parse
+from multimodal_search.storage import is_s3, output_file
 
 if TYPE_CHECKING:
-    from multimodal_search.search import Searcher, VectorSearcher
+    from multimodal_search.search import Hit, Searcher, VectorSearcher
 
 _WIDTH_OF_A_FILE = 160
 _PARTS = ("text", "image", "series", "id", "vector")
@@ -25,14 +28,33 @@ def main(argv: Sequence[str]) -> int:
     """Print the best moments, and write them to a file if asked."""
     settings = parse(SearchSettings, argv, prog="multimodal-search search", summary=COMMANDS["search"])
     asked = query(settings)
-    if not settings.json_output:
-        configure_logging()
+    set_up(settings, quiet=settings.json_output)
     if settings.backend != "faiss" and settings.index is not None:
         raise SettingsError("--backend asks an engine for a bundle's rows; with --index there is no bundle.")
-    from multimodal_search.search import Searcher, check_format, table, write_hits
+    from multimodal_search.search import check_format, table
 
     if settings.out is not None:
-        check_format(settings.out)
+        check_format(Path(settings.out))
+    with ExitStack() as places:
+        out, montage = (
+            None if place is None else places.enter_context(output_file(place))
+            for place in (settings.out, settings.montage)
+        )
+        hits = _found(bundle_at_hand(settings) if settings.index is None else settings, asked, out, montage)
+    if settings.json_output:
+        for hit in hits:
+            print(json.dumps(hit.to_json(), ensure_ascii=False))
+    else:
+        print(table(hits, shutil.get_terminal_size((_WIDTH_OF_A_FILE, 0)).columns))
+    return 0
+
+
+def _found(
+    settings: SearchSettings, asked: dict[str, Any], out: Path | None, montage: Path | None
+) -> Sequence[Hit]:
+    """The hits, which are also written where they should."""
+    from multimodal_search.search import Searcher, write_hits
+
     with _opened(settings) as searcher:
         hits = searcher.search(
             **asked,
@@ -46,20 +68,15 @@ def main(argv: Sequence[str]) -> int:
             diverse=settings.diverse,
             merge_seconds=settings.merge_seconds,
         )
-    if settings.out is not None:
-        write_hits(settings.out, hits)
-    if settings.montage is not None:
+    if out is not None:
+        write_hits(out, hits)
+    if montage is not None:
         from multimodal_search.search.montage import cells_of, write_montage
 
         if not isinstance(searcher, Searcher):
             raise SettingsError("--montage needs a bundle, which knows where its pictures are.")
-        write_montage(cells_of(searcher, hits), settings.montage)
-    if settings.json_output:
-        for hit in hits:
-            print(json.dumps(hit.to_json(), ensure_ascii=False))
-    else:
-        print(table(hits, shutil.get_terminal_size((_WIDTH_OF_A_FILE, 0)).columns))
-    return 0
+        write_montage(cells_of(searcher, hits), montage)
+    return hits
 
 
 @contextmanager
@@ -68,7 +85,10 @@ def _opened(settings: SearchSettings) -> Iterator[Searcher | VectorSearcher]:
     from multimodal_search.search import Searcher, VectorSearcher
 
     if settings.index is not None:
-        yield VectorSearcher.open(settings.index, ids=settings.ids, device=settings.device)
+        location: str | Path = settings.index
+        if is_s3(location) and settings.index.endswith(".faiss"):
+            location = index_at_hand(settings.index, "copies")
+        yield VectorSearcher.open(location, ids=settings.ids, device=settings.device)
     elif settings.backend == "faiss":
         yield Searcher.open(settings.bundle, settings.device)
     else:

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from multimodal_search.cli import COMMANDS
-from multimodal_search.cli.launcher import configure_logging
+from multimodal_search.cli.launcher import set_up
+from multimodal_search.cli.places import output_at_hand
 from multimodal_search.errors import ProjectError
 from multimodal_search.settings import SearchAllSettings, parse
 from multimodal_search.storage import ensure_writable_folder
@@ -19,11 +20,11 @@ def main(argv: Sequence[str]) -> int:
     settings = parse(
         SearchAllSettings, argv, prog="multimodal-search search-all", summary=COMMANDS["search-all"]
     )
-    configure_logging()
+    set_up(settings)
     from multimodal_search.analysis.neighbors_all import LOG, search_all
 
-    with _log_file(ensure_writable_folder(settings.out) / LOG):
-        search_all(settings)
+    with output_at_hand(settings) as local, _log_file(ensure_writable_folder(local.out) / LOG):
+        search_all(local)
     return 0
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from multimodal_search.cli import COMMANDS
-from multimodal_search.cli.launcher import configure_logging
+from multimodal_search.cli.launcher import set_up
+from multimodal_search.cli.places import bundle_at_hand
 from multimodal_search.errors import require
 from multimodal_search.settings import ServeSettings, parse
 
@@ -13,9 +14,9 @@ from multimodal_search.settings import ServeSettings, parse
 def main(argv: Sequence[str]) -> int:
     """One call; what is done is in the log."""
     settings = parse(ServeSettings, argv, prog="multimodal-search serve", summary=COMMANDS["serve"])
-    configure_logging()
+    set_up(settings)
     for module in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
         require(module, extra="serve")
     from multimodal_search.serving.server import serve
 
-    return serve(settings)
+    return serve(bundle_at_hand(settings))

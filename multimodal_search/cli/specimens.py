@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from multimodal_search.cli import COMMANDS
-from multimodal_search.cli.launcher import configure_logging
+from multimodal_search.cli.launcher import set_up
+from multimodal_search.cli.places import output_at_hand
 from multimodal_search.settings import SpecimensSettings, parse
 
 
@@ -14,8 +15,9 @@ def main(argv: Sequence[str]) -> int:
     settings = parse(
         SpecimensSettings, argv, prog="multimodal-search specimens", summary=COMMANDS["specimens"]
     )
-    configure_logging()
+    set_up(settings)
     from multimodal_search.specimens.run import run
 
-    run(settings)
+    with output_at_hand(settings) as local:
+        run(local)
     return 0

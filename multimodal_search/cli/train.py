@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from multimodal_search.cli import COMMANDS
 from multimodal_search.cli.launcher import (
-    configure_logging,
     detect_cloud,
     leaving_the_reason,
     place_defaults,
     process_options,
     sagemaker_channel,
+    set_up,
 )
 from multimodal_search.settings import TrainSettings, check, parse
 
@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     """Train, measure and export."""
     with leaving_the_reason():
         settings = settings_from(argv)
-        configure_logging()
+        set_up(settings)
         from multimodal_search.training.run import run
 
         run(settings)

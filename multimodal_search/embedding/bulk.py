@@ -20,7 +20,7 @@ from multimodal_search.embedding.tasks import Hello, PartDone, PartTask
 from multimodal_search.embedding.worker import BuildWorker, EncoderChoice
 from multimodal_search.engines import Session, open_engine
 from multimodal_search.errors import DataError, EncoderError, SettingsError
-from multimodal_search.settings import EmbedSettings, S3Settings
+from multimodal_search.settings import EmbedSettings
 from multimodal_search.sources.inputs import Inputs, open_inputs
 from multimodal_search.storage import S3Options, configure_s3, default_features_dir
 from multimodal_search.tables import FeatureTable, PlannedTable, TableInfo, claim_target, write_single_file
@@ -56,7 +56,7 @@ def run(settings: EmbedSettings) -> Summary:
         EncoderError: the encoder cannot be had, or the table was made by another one.
         OutputError: the output cannot be written, or another run writes to it.
     """
-    configure_s3(s3_options(settings))
+    configure_s3(S3Options(**settings.s3_options()))
     where = destination(settings)
     inputs = open_inputs(settings, sample_dir=default_features_dir().parent / "sample")
     first = next(iter(inputs))  # an input that is not there is told of before anything is loaded
@@ -164,19 +164,6 @@ def table_info(settings: EmbedSettings, hello: Hello, inputs: Inputs) -> TableIn
             "precision": hello.precision,
             "hash": settings.hash,
         },
-    )
-
-
-def s3_options(settings: S3Settings) -> S3Options:
-    """How S3 is reached."""
-    return S3Options(
-        endpoint_url=settings.endpoint_url,
-        region_name=settings.region_name,
-        timeout_seconds=settings.timeout,
-        retries=settings.retry,
-        use_proxy=settings.proxy,
-        http_proxy=settings.http_proxy,
-        https_proxy=settings.https_proxy,
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from multimodal_search.embedding.bulk import build_worker, s3_options
+from multimodal_search.embedding.bulk import build_worker
 from multimodal_search.embedding.destination import destination
 from multimodal_search.embedding.reading import read_input
 from multimodal_search.embedding.stream import encode_stream
@@ -20,7 +20,7 @@ from multimodal_search.engines.devices import devices_here
 from multimodal_search.errors import DataError, SkipInput
 from multimodal_search.settings import EmbedSettings
 from multimodal_search.sources.inputs import Inputs, open_inputs
-from multimodal_search.storage import configure_s3, default_features_dir
+from multimodal_search.storage import S3Options, configure_s3, default_features_dir
 from multimodal_search.types import Input, Modality
 
 _SECONDS = 10.0  # of each measurement, about
@@ -63,7 +63,7 @@ def estimate(settings: EmbedSettings) -> str:
     Raises:
         DataError: no inputs, or the first ones are all unusable.
     """
-    configure_s3(s3_options(settings))
+    configure_s3(S3Options(**settings.s3_options()))
     inputs = open_inputs(settings, sample_dir=default_features_dir().parent / "sample")
     build = build_worker(settings, inputs.modality, destination(settings))
     encoder, precision = build.encoder.build(devices_here(settings.device)[0])

@@ -52,7 +52,7 @@ def extract_mcap(settings: ExtractSettings) -> int:
         return 0
     side = SideTexts(settings.text_csv) if settings.text_csv else None
     plan, channels, opened, failures = make_plan(settings, recordings)
-    folder = settings.output_dir or _DEFAULT_FOLDER
+    folder = Path(settings.output_dir or _DEFAULT_FOLDER)
     with ExtractedWriter(folder, _made_from(settings, plan), overwrite=settings.overwrite) as writer:
         for failure in failures:
             writer.fail(failure)

@@ -73,7 +73,7 @@ class _Extraction:
             "diverse": settings.diverse,
             "seed": settings.seed if settings.diverse else None,
         }
-        folder = settings.output_dir or _DEFAULT_FOLDER
+        folder = Path(settings.output_dir or _DEFAULT_FOLDER)
         with ExtractedWriter(folder, made_from, overwrite=settings.overwrite) as writer:
             try:
                 self._write(writer, chosen, channels)

@@ -130,7 +130,7 @@ def _render(settings: RenderSettings, specimens: list[Specimen], record: Record,
         if not missing:
             return 0
         _log.info("rendering %d specimens with %s %s in %d processes", len(missing), name, version, count)
-        return _work(workers, settings.out, missing, record)
+        return _work(workers, Path(settings.out), missing, record)
     finally:
         workers.close()
 

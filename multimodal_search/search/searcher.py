@@ -14,7 +14,7 @@ from multimodal_search.errors import BundleError, DataError, SettingsError, Skip
 from multimodal_search.filters import Filter
 from multimodal_search.index.backends.base import Searchable
 from multimodal_search.index.metric import Metric
-from multimodal_search.projectors.bundle import BundleInfo, load_projectors, read_bundle_info
+from multimodal_search.projectors.bundle import INFO_FILE, BundleInfo, load_projectors, read_bundle_info
 from multimodal_search.projectors.heads import Projector
 from multimodal_search.search import queries
 from multimodal_search.search.device import resolve_device
@@ -26,7 +26,7 @@ from multimodal_search.search.rows import Rows
 from multimodal_search.search.space import CommonSpace
 from multimodal_search.sources.paths import Place, below, folder_of
 from multimodal_search.sources.series import find_layout, read_series
-from multimodal_search.storage import is_s3
+from multimodal_search.storage import fetch_folder, is_s3
 from multimodal_search.tables import FeatureTable, open_table
 from multimodal_search.types import FloatArray, IntArray, Modality, Series
 
@@ -69,7 +69,7 @@ class Searcher:
 
     @classmethod
     def open(cls, bundle: str | Path, device: str = "auto", *, engine: Searchable | None = None) -> Self:
-        """Open the folder that training wrote; it may have been moved.
+        """Open what training wrote; it may have been moved, also to S3 (``s3://``): then it is fetched.
 
         Args:
             device: ``auto``, ``cpu`` or ``cuda``: where queries are encoded.
@@ -79,7 +79,7 @@ class Searcher:
             BundleError: the folder holds no whole bundle.
             SettingsError: ``cuda`` without a CUDA device.
         """
-        folder = Path(bundle).expanduser()
+        folder = fetch_folder(str(bundle), INFO_FILE) if is_s3(bundle) else Path(bundle).expanduser()
         info = read_bundle_info(folder)
         device = resolve_device(device)
         table = open_table(folder / _VECTORS, verify=False)

@@ -49,7 +49,7 @@ def build(settings: ServeSettings, uploads: Path | None = None) -> tuple[ASGIApp
     """
     metrics = Metrics()
     folder = uploads or Path(tempfile.mkdtemp(prefix="multimodal-search-uploads-"))
-    served = Served(settings.bundle, settings.device, metrics)
+    served = Served(Path(settings.bundle), settings.device, metrics)
     kept = Uploads(folder)
     services = Services(
         served=served,
@@ -58,7 +58,7 @@ def build(settings: ServeSettings, uploads: Path | None = None) -> tuple[ASGIApp
         asking=Asking(kept, metrics),
         metrics=metrics,
         keeper=Keeper(settings.token),
-        name=settings.bundle.resolve().name,
+        name=Path(settings.bundle).resolve().name,
         max_upload_bytes=int(settings.max_upload_mb * 1e6),
     )
     app: ASGIApp = _routes(services)

@@ -18,14 +18,13 @@ from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from multimodal_search.embedding.bulk import s3_options
 from multimodal_search.errors import ProjectError, SettingsError
 from multimodal_search.projectors.bundle import read_bundle_info
 from multimodal_search.serving.app import build
 from multimodal_search.serving.measuring import SHARED
 from multimodal_search.serving.security import is_loopback
 from multimodal_search.settings.serving import ServeSettings
-from multimodal_search.storage import configure_s3
+from multimodal_search.storage import S3Options, configure_s3
 
 TOKEN = "MULTIMODAL_SEARCH_TOKEN"
 _SETTINGS, _UPLOADS = "MULTIMODAL_SEARCH_SERVE", "MULTIMODAL_SEARCH_UPLOADS"
@@ -43,8 +42,8 @@ def serve(settings: ServeSettings) -> int:
         BundleError, EncoderError: the bundle cannot be used.
     """
     settings = with_token(settings)
-    configure_s3(s3_options(settings))
-    read_bundle_info(settings.bundle)
+    configure_s3(S3Options(**settings.s3_options()))
+    read_bundle_info(Path(settings.bundle))
     with (
         _listening(settings) as listening,
         tempfile.TemporaryDirectory(prefix="multimodal-search-") as shared,
@@ -91,7 +90,7 @@ def worker() -> ASGIApp:
     settings = ServeSettings.model_validate(json.loads(os.environ[_SETTINGS]))
     settings = settings.model_copy(update={"token": os.environ.get(TOKEN) or None})
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    configure_s3(s3_options(settings))
+    configure_s3(S3Options(**settings.s3_options()))
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // settings.workers))
     try:
         return build(settings, Path(os.environ[_UPLOADS]))[0]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from multimodal_search.settings.models import Folder
+from multimodal_search.settings.models import Folder, Place
 from multimodal_search.settings.search import Metric, VectorSettings
 
 Modality = Literal["image", "text", "timeseries"]
@@ -19,7 +19,7 @@ Share = Annotated[float, Field(ge=0)]
 class MapSettings(VectorSettings):
     """A flat map of the vectors."""
 
-    out: Folder = Field(description="folder for the map's files")
+    out: Place = Field(description="folder or s3:// prefix for the map's files")
     n_neighbors: int = Field(15, ge=2, le=200, description="neighbours that UMAP keeps near")
     min_dist: float = Field(0.1, ge=0, le=1, description="how tightly UMAP packs points")
     metric: Metric = Field("cosine", description="what near means")
@@ -47,7 +47,7 @@ class ClusteringSettings(VectorSettings):
 class ClusterSettings(ClusteringSettings):
     """Group the vectors."""
 
-    out: Folder = Field(description="folder for clusters.csv and summary.json")
+    out: Place = Field(description="folder or s3:// prefix for clusters.csv and summary.json")
     method: Literal["hdbscan", "kmeans"] = Field("hdbscan", description="how")
     pca: float = Field(0, ge=0, description="keep so many components, or this share of variance; 0: all")
     min_cluster_size: int = Field(10, ge=2, description="of HDBSCAN")
@@ -60,7 +60,9 @@ class ClusterSettings(ClusteringSettings):
 class SweepSettings(ClusteringSettings):
     """Try a grid of settings of HDBSCAN."""
 
-    out: Folder = Field(description="folder for sweep_results.csv, best_config.yaml, best_clusters.csv")
+    out: Place = Field(
+        description="folder or s3:// prefix for sweep_results.csv, best_config.yaml, best_clusters.csv"
+    )
     min_cluster_sizes: list[Size] = Field([5, 10, 20, 50], min_length=1, description="to try")
     min_samples_values: list[Count] = Field([1, 5, 10], min_length=1, description="to try")
     methods: list[Selection] = Field(["eom", "leaf"], min_length=1, description="cluster selections to try")
@@ -71,7 +73,7 @@ class SweepSettings(ClusteringSettings):
 class DuplicatesSettings(VectorSettings):
     """Near-duplicates, by embedding and by perceptual hash."""
 
-    out: Folder = Field(description="folder for duplicates.csv, keep.txt and the rest")
+    out: Place = Field(description="folder or s3:// prefix for duplicates.csv, keep.txt and the rest")
     threshold: float = Field(0.98, gt=0, le=1, description="cosine from which two rows count as the same")
     hash_distance: int = Field(4, ge=0, le=16, description="bits in which perceptual hashes may differ")
     split_column: str | None = Field(None, description="column whose values are splits: leaks are flagged")

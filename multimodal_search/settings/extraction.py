@@ -21,7 +21,9 @@ class ExtractSettings(S3Settings):
         json_schema_extra={"flags": ["--version"]},
     )
     mcap: list[Place] = Field([], description="MCAP files, folders of them, or s3:// addresses")
-    output_dir: Folder | None = Field(None, description="the folder to write (extracted_data)")
+    output_dir: Place | None = Field(
+        None, description="the folder to write, or s3://bucket/prefix (extracted_data)"
+    )
     num_scenes: int | None = Field(None, ge=1, description="how many scenes (default: all)")
     diverse: bool = Field(False, description="scenes spread over place, weather, time of day and manoeuvre")
     seed: int = Field(0, ge=0, description="seed of --diverse")

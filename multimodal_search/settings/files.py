@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from multimodal_search.errors import SettingsError, nearest
-from multimodal_search.settings.models import Settings
+from multimodal_search.settings.models import S3Settings, Settings
 
 SECTIONS = ("data", "encoders", "training", "output")
 
@@ -60,6 +60,9 @@ def _put(flat: dict[str, Any], name: str, value: Any, known: Sequence[str], file
 
 
 def dump_settings(settings: Settings) -> str:
-    """The settings as YAML that ``--config`` reads back; unset ones are left out."""
-    values = settings.model_dump(mode="json", exclude_none=True)
+    """The settings as YAML that ``--config`` reads back; unset ones are left out.
+
+    So is how S3 is reached: another machine's own matter, and a proxy's address may hold a password.
+    """
+    values = settings.model_dump(mode="json", exclude_none=True, exclude=set(S3Settings.model_fields))
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from multimodal_search.errors import SettingsError, nearest
 from multimodal_search.settings.files import read_config
-from multimodal_search.settings.models import Settings
+from multimodal_search.settings.models import S3Settings, Settings
 
 S = TypeVar("S", bound=Settings)
 
@@ -82,9 +82,10 @@ def build_parser(model: type[Settings], *, prog: str, summary: str) -> argparse.
         parser.add_argument(
             "--config", action="append", metavar="FILE", help="YAML settings; may be repeated"
         )
+    s3 = parser.add_argument_group("how S3 is reached")  # the same of every command, so shown last
     for name, field in model.model_fields.items():
         if not _is_yaml_only(field):
-            _add_flag(parser, name, field)
+            _add_flag(s3 if name in S3Settings.model_fields else parser, name, field)
     return parser
 
 
@@ -100,7 +101,7 @@ class _Parser(argparse.ArgumentParser):
         raise SettingsError(message[:1].upper() + message[1:] + ".", remedy=f"{self.prog} --help")
 
 
-def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
+def _add_flag(parser: argparse._ActionsContainer, name: str, field: FieldInfo) -> None:
     flag = flag_name(name)
     text = (field.description or "").replace("%", "%%")
     if not field.is_required() and field.default not in (None, []) and _plain(field) is not bool:

@@ -14,6 +14,8 @@ def _folder(value: Any) -> Any:
         return value
     if value == "":  # an unset variable of a job's script; Path("") would be the current folder
         raise ValueError("the path is empty")
+    if isinstance(value, str) and value.startswith("s3://"):
+        raise ValueError("this must be on this machine, not on s3")
     try:
         return Path(value).expanduser()
     except RuntimeError as error:
@@ -38,6 +40,36 @@ class Settings(BaseModel):
     """A flat namespace; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+
+class S3Settings(Settings):
+    """How S3 is reached; what is unset follows from the environment and the AWS configuration."""
+
+    endpoint_url: str | None = Field(None, description="S3 endpoint, for stores that are not Amazon's")
+    region_name: str | None = Field(None, description="S3 region")
+    timeout: float = Field(
+        60.0,
+        gt=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="seconds without an answer before S3 is asked again",
+    )
+    retry: int = Field(5, ge=0, le=100, description="how often a failed S3 request is sent again")
+    proxy: bool = Field(True, description="use a proxy; --no-proxy also ignores the environment's")
+    http_proxy: str | None = Field(None, description="proxy for http:// (default: the environment's)")
+    https_proxy: str | None = Field(None, description="proxy for https:// (default: the environment's)")
+
+    def s3_options(self) -> dict[str, Any]:
+        """The same as ``storage.S3Options`` names it."""
+        return {
+            "endpoint_url": self.endpoint_url,
+            "region_name": self.region_name,
+            "timeout_seconds": self.timeout,
+            "retries": self.retry,
+            "use_proxy": self.proxy,
+            "http_proxy": self.http_proxy,
+            "https_proxy": self.https_proxy,
+        }
 
 
 class DataSettings(Settings):
@@ -90,14 +122,16 @@ class EncoderSettings(Settings):
     device: Device = Field("auto", description="where the models run")
 
 
-class TrainSettings(DataSettings, EncoderSettings):
+class TrainSettings(DataSettings, EncoderSettings, S3Settings):
     """The main job: data in, a trained and measured bundle out."""
 
-    output_dir: Folder | None = Field(
-        None, description="the bundle's folder (output; /content/output in Colab; /opt/ml/model in SageMaker)"
+    output_dir: Place | None = Field(
+        None,
+        description="the bundle's folder, or s3://bucket/prefix "
+        "(output; /content/output in Colab; /opt/ml/model in SageMaker)",
     )
     s3_output: str | None = Field(
-        None, min_length=1, description="s3://bucket/prefix that receives a copy of the bundle"
+        None, min_length=1, description="s3://bucket/prefix that receives a copy of the bundle, too"
     )
     epochs: int = Field(30, ge=1, description="passes over the scenes")
     batch_size: int | None = Field(
@@ -127,10 +161,10 @@ class TrainSettings(DataSettings, EncoderSettings):
     )
 
 
-class BundleSettings(Settings):
+class BundleSettings(S3Settings):
     """Which bundle a command reads."""
 
-    bundle: Folder = Field(Path("output"), description="the folder that training wrote")
+    bundle: Place = Field("output", description="what training wrote: a folder, or s3://bucket/prefix")
     device: Device = Field("auto", description="where the models run")
 
 
@@ -146,25 +180,7 @@ class EvaluateSettings(BundleSettings, DataSettings):
     json_output: bool = Field(False, description="print metrics.json instead of the table")
 
 
-class S3Settings(Settings):
-    """How S3 is reached; what is unset follows from the environment and the AWS configuration."""
-
-    endpoint_url: str | None = Field(None, description="S3 endpoint, for stores that are not Amazon's")
-    region_name: str | None = Field(None, description="S3 region")
-    timeout: float = Field(
-        60.0,
-        gt=0,
-        le=3600,
-        allow_inf_nan=False,
-        description="seconds without an answer before S3 is asked again",
-    )
-    retry: int = Field(5, ge=0, le=100, description="how often a failed S3 request is sent again")
-    proxy: bool = Field(True, description="use a proxy; --no-proxy also ignores the environment's")
-    http_proxy: str | None = Field(None, description="proxy for http:// (default: the environment's)")
-    https_proxy: str | None = Field(None, description="proxy for https:// (default: the environment's)")
-
-
-class SampleSettings(Settings):
+class SampleSettings(S3Settings):
     """Write the procedural driving world in one of the formats that training reads, or procedural meshes."""
 
     format: Literal["extracted", "nuscenes", "pairs", "mcap", "meshes"] = Field(
@@ -172,6 +188,6 @@ class SampleSettings(Settings):
     )
     encoding: Literal["json", "protobuf", "ros1", "ros2"] = Field("ros2", description="of mcap's messages")
     scenes: int = Field(100, ge=1, le=100_000, description="how many scenes, or meshes")
-    out: Folder = Field(description="the folder to write")
+    out: Place = Field(description="the folder to write, or s3://bucket/prefix")
     seed: int = Field(0, ge=0, description="seed of the world")
     cameras: list[str] = Field(["CAM_FRONT"], description="cameras to draw; 'all' for the six of nuScenes")

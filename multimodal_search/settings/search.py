@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from multimodal_search.settings.models import BundleSettings, Folder, S3Settings, Settings
+from multimodal_search.settings.models import BundleSettings, Folder, Place, S3Settings, Settings
 
 Metric = Literal["cosine", "l2", "ip"]
 
 
-class VectorSettings(Settings):
+class VectorSettings(S3Settings):
     """Which vectors a command reads: a feature table, a bundle, a Parquet file, or .npy with its ids."""
 
     embeddings: str = Field(
@@ -41,7 +41,9 @@ class IndexSettings(EngineSettings, S3Settings):
     )
     ids: Folder | None = Field(None, description="with .npy: one id a line (default: the .ids.txt beside it)")
     out: str | None = Field(
-        None, description="the index file, for example moments.faiss (of a bundle: its vectors/index.faiss)"
+        None,
+        description="the index file, for example moments.faiss, local or s3:// "
+        "(of a bundle: its vectors/index.faiss)",
     )
     type: Literal["auto", "flat", "hnsw", "ivfflat", "ivfpq", "sq8"] = Field(
         "auto", description="kind of index; auto chooses by count, dimension and memory, and measures"
@@ -113,15 +115,19 @@ class SearchSettings(BundleSettings, EngineSettings):
         allow_inf_nan=False,
         description="frames of a scene this near in time are one moment (default: 2.5 intervals of the data)",
     )
-    out: Folder | None = Field(None, description="write the hits to a .csv, .json or .parquet file")
-    montage: Folder | None = Field(None, description="draw the hits of a bundle on a sheet: .png or .jpg")
+    out: Place | None = Field(
+        None, description="write the hits to a .csv, .json or .parquet file, local or s3://"
+    )
+    montage: Place | None = Field(
+        None, description="draw the hits of a bundle on a sheet: .png or .jpg, local or s3://"
+    )
     json_output: bool = Field(False, description="print JSON lines instead of a table")
 
 
 class SearchAllSettings(VectorSettings):
     """The neighbours of every row."""
 
-    out: Folder = Field(description="folder for one CSV a row, neighbors.parquet and a log")
+    out: Place = Field(description="folder or s3:// prefix for one CSV a row, neighbors.parquet and a log")
     topk: int = Field(10, ge=1, le=1000, description="neighbours a row, itself left out")
     metric: Metric = Field("cosine", description="what near means")
     exact: bool | None = Field(None, description="compare all pairs (default: up to 200,000 rows)")

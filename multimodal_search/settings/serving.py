@@ -12,7 +12,7 @@ from multimodal_search.settings.models import Device, Folder, Place, S3Settings
 class ServeSettings(S3Settings):
     """The search page and its API over a bundle."""
 
-    bundle: Folder = Field(description="folder that training wrote")
+    bundle: Place = Field(description="what training wrote: a folder, or s3://bucket/prefix")
     host: str = Field("127.0.0.1", description="address to listen on; beyond this machine it needs --token")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     token: str | None = Field(

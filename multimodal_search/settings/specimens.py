@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from multimodal_search.settings.models import Device, Folder, Settings
+from multimodal_search.settings.models import Device, Folder, Place, S3Settings
 
 Renderer = Literal["zbuffer", "vtk"]
 ViewPool = Literal["mean", "max", "gem", "concat"]
 Degrees = Annotated[float, Field(ge=-90, le=90)]
 
 
-class ViewSettings(Settings):
+class ViewSettings(S3Settings):
     """How a specimen is looked at."""
 
     views: int = Field(12, ge=1, le=100, description="pictures a specimen")
@@ -50,15 +50,17 @@ class RenderSettings(ViewSettings):
         description="a folder of .ply, .obj, .stl and .off, searched with its subfolders",
         json_schema_extra={"flags": ["--in"]},
     )
-    out: Folder = Field(description="folder for <category>/<specimen>_viewNN.png")
+    out: Place = Field(description="folder or s3:// prefix for <category>/<specimen>_viewNN.png")
     format: Literal["png", "jpg"] = Field("png", description="of the pictures")
 
 
-class PoolSettings(Settings):
+class PoolSettings(S3Settings):
     """Views' vectors in, a vector a specimen out."""
 
     features: Folder = Field(description="folder of (views, dim) .npy files: what 'embed --views' wrote")
-    out: Folder = Field(description="folder for embeddings.npy, ids.txt and embeddings.parquet")
+    out: Place = Field(
+        description="folder or s3:// prefix for embeddings.npy, ids.txt and embeddings.parquet"
+    )
     pool: ViewPool = Field(
         "mean", description="mean, max, generalised mean, or all views one after the other"
     )
@@ -73,7 +75,7 @@ class SpecimensSettings(ViewSettings):
         description="a folder of .ply, .obj, .stl and .off, searched with its subfolders",
         json_schema_extra={"flags": ["--in"]},
     )
-    out: Folder = Field(description="folder for all that is made; index.html is the page")
+    out: Place = Field(description="folder or s3:// prefix for all that is made; index.html is the page")
     encoder: str = Field("hf/facebook/dinov2-small", description="family/model, as of 'embed'")
     weights: str | None = Field(None, description="a published tag, a local file or folder, or 'random'")
     encoder_pool: Literal["default", "cls", "mean"] = Field(

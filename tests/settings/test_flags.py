@@ -181,7 +181,7 @@ def test_home_is_expanded_wherever_a_folder_is_named(tmp_path: Path, monkeypatch
     file = tmp_path / "settings.yaml"
     file.write_text("output_dir: ~/bundle\n")
     settings = train("--config", "~/settings.yaml", "--features-dir=~/features")
-    assert settings.output_dir == tmp_path / "bundle"
+    assert settings.output_dir == str(tmp_path / "bundle")
     assert settings.features_dir == tmp_path / "features"
 
 
