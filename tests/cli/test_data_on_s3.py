@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import multimodal_search
+from multimodal_search import storage
 from multimodal_search.cli import main
 
 FLAGS = ["--image-encoder", "sample/vit", "--text-encoder", "sample/text", "--epochs", "2"]
@@ -193,3 +194,57 @@ def test_a_place_that_is_not_there(
     assert said in told
     assert "to do:" in told
     assert not (tmp_path / "bundle/bundle.json").exists()
+
+
+def refuse(faulty: Any, monkeypatch: pytest.MonkeyPatch, fault: str, *ends: str) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", faulty.url)
+    faulty.choose = lambda method, path: fault if path.partition("?")[0].endswith(ends) else None
+
+
+def test_one_refused_object_is_listed_and_the_bundle_is_made(
+    url: str, world: Path, faulty: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = json.loads((world / "scenes_metadata.json").read_text(encoding="utf-8"))[3]["image_path"]
+    refuse(faulty, monkeypatch, faulty.DENIED, picture)
+    assert train(url, tmp_path / "bundle") == 0
+    listed = [json.loads(line) for line in (tmp_path / "bundle/failures.jsonl").read_text().splitlines()]
+    assert [(one["path"], one["reason"]) for one in listed] == [
+        (picture, "S3 refuses the object (AccessDenied)")
+    ]
+
+
+def test_what_ends_a_run_says_what_to_do(
+    url: str,
+    local: Path,
+    bucket: str,
+    faulty: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for fault, ends, said in (
+        (faulty.DENIED, "scenes_metadata.json", "S3 refuses the request (AccessDenied)"),
+        (faulty.DENIED, f"/{bucket}", "allow s3:ListBucket"),
+        (faulty.EXPIRED, ".jpg", "(ExpiredToken)"),
+    ):
+        refuse(faulty, monkeypatch, fault, ends)
+        assert train(url, tmp_path / "bundle") == 2
+        told = capsys.readouterr().err
+        assert said in told
+        assert f"s3://{bucket}" in told
+        assert not (tmp_path / "bundle/bundle.json").exists()
+    refuse(faulty, monkeypatch, faulty.DENIED, "nothing of this name")
+    assert train(url, tmp_path / "bundle") == 0  # the same command, once it may
+    for name in SAME:
+        assert (tmp_path / "bundle" / name).read_bytes() == (local / name).read_bytes(), name
+
+
+def test_without_credentials(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    storage.configure_s3(storage.S3Options())
+    assert train(url, tmp_path / "bundle") == 2
+    assert "No AWS credentials were found" in capsys.readouterr().err
