@@ -15,6 +15,8 @@ from multimodal_search.errors import DataError, OutputError, ProjectError, Setti
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId",
             "UnrecognizedClientException", "InvalidAccessKeyId", "SignatureDoesNotMatch"}  # fmt: skip
 _REFUSED = {"AccessDenied", "AccessDeniedException", "403", "Forbidden", "UnauthorizedOperation"}
+# What S3 does not name when it refuses; the SDKs upload the code on the way to the job.
+_OF_OPERATION = {"PutObject": "s3:PutObject", "CreateMultipartUpload": "s3:PutObject"}
 _MISSING = {"404", "NoSuchBucket", "NotFound"}
 
 
@@ -142,7 +144,7 @@ def _explained(error: Any, action: str) -> ProjectError:
         )
     if code in _REFUSED:
         named = re.search(r"not authorized to perform: ([A-Za-z0-9]+:[A-Za-z0-9]+)", said)
-        action = named[1] if named else action
+        action = named[1] if named else _OF_OPERATION.get(error.operation_name, action)
         return OutputError(f"AWS refuses {action} ({code}): {said}", remedy=f"have {action} allowed")
     if code == "NoSuchEntity":
         return SettingsError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,10 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "sagemaker"
 # What the PyTorch training images run.
 TOOLKIT = ["sagemaker-training==5.1.4", "sagemaker-pytorch-training==3.0.0", "setuptools>=77"]
+MOTO = "moto[iam,s3,sagemaker,sts]>=5.1"
+SDKS = {"2": ["sagemaker==2.257.7", MOTO], "3": ["sagemaker>=3,<4", MOTO]}
+# pip takes about four minutes for SDK 3, which brings mlflow and much else
+OPT_IN = "MULTIMODAL_SEARCH_TEST_SDK_3"
 
 
 @pytest.fixture(scope="session")
@@ -65,12 +70,6 @@ class Instance:
             code: ``s3://`` address of the archive.
             more: ``hosts``, ``host`` and ``distributed``.
         """
-        hosts, host = more.get("hosts", ["algo-1"]), more.get("host", "algo-1")
-        config = self.base / "input" / "config"
-        for folder in (config, *(self.base / one for one in ("model", "output/data", "code", "checkpoints"))):
-            folder.mkdir(parents=True, exist_ok=True)
-        for name, source in channels.items():
-            shutil.copytree(source, self.base / "input" / "data" / name, dirs_exist_ok=True)
         own = {
             "sagemaker_program": more.get("script", "train.py"),
             "sagemaker_submit_directory": code,
@@ -80,7 +79,27 @@ class Instance:
             **({"sagemaker_torch_distributed_enabled": True} if more.get("distributed") else {}),
         }
         written = {name: json.dumps(value) for name, value in {**hyperparameters, **own}.items()}
-        (config / "hyperparameters.json").write_text(json.dumps(written))
+        self.write(written, channels, more.get("hosts", ["algo-1"]), more.get("host", "algo-1"))
+        return subprocess.Popen(
+            [self.python.with_name("train")],
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=self.base,
+            start_new_session=True,
+        )
+
+    def write(
+        self, hyperparameters: Mapping[str, str], channels: Mapping[str, Path], hosts: list[str], host: str
+    ) -> None:
+        """What the service writes before it starts the container; hyperparameters as the request has them."""
+        config = self.base / "input" / "config"
+        for folder in (config, *(self.base / one for one in ("model", "output/data", "code", "checkpoints"))):
+            folder.mkdir(parents=True, exist_ok=True)
+        for name, source in channels.items():
+            shutil.copytree(source, self.base / "input" / "data" / name, dirs_exist_ok=True)
+        (config / "hyperparameters.json").write_text(json.dumps(dict(hyperparameters)))
         entry = {
             "TrainingInputMode": "File",
             "S3DistributionType": "FullyReplicated",
@@ -98,17 +117,9 @@ class Instance:
             "network_interface_name": "lo",
         }
         (config / "resourceconfig.json").write_text(json.dumps(resources))
-        return subprocess.Popen(
-            [self.python.with_name("train")],
-            env=self._environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=self.base,
-            start_new_session=True,
-        )
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """The container's variables."""
         return {
             "PATH": f"{self.python.parent}:/usr/bin:/bin",
             "HOME": str(self.base),
@@ -140,6 +151,45 @@ class Instance:
 def instance(tmp_path: Path, toolkit: Path, s3_endpoint: str) -> Instance:
     """A machine that has run nothing."""
     return Instance(tmp_path / "ml", toolkit, s3_endpoint)
+
+
+@pytest.fixture
+def submitted(environment: Callable[..., Path]) -> Callable[..., dict[str, Any]]:
+    """Runs a launcher in an SDK's own environment; what it did, and what it said.
+
+    ``keep`` is a folder that receives what was uploaded; ``allowed`` are the only actions that are allowed.
+    """
+
+    def run(
+        sdk: str,
+        script: str,
+        argv: list[str],
+        *,
+        keep: Path | None = None,
+        allowed: list[str] | None = None,
+    ) -> dict[str, Any]:
+        if sdk == "3" and OPT_IN not in os.environ:
+            pytest.skip(f"the environment of SDK 3 takes minutes to make: {OPT_IN}=1 runs it")
+        done = subprocess.run(
+            [environment(f"sdk{sdk}", SDKS[sdk]), Path(__file__).with_name("sdk_driver.py")],
+            input=json.dumps(
+                {"script": script, "argv": argv, "keep": keep and str(keep), "allowed": allowed}
+            ),
+            env={
+                name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        answer: dict[str, Any] = json.loads(done.stdout.rpartition("\nANSWER ")[2])
+        assert answer["code"] == (0 if allowed is None else 2), done.stderr
+        assert answer["buckets"] == ["data"], "no bucket is made on the side"
+        return {**answer, "said": done.stderr}
+
+    return run
 
 
 @pytest.fixture

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-HERE = Path(__file__).parent
-MOTO = "moto[iam,s3,sagemaker,sts]>=5.1"
-SDKS = {"2": ["sagemaker==2.257.7", MOTO], "3": ["sagemaker>=3,<4", MOTO]}
-# pip takes about four minutes for SDK 3, which brings mlflow and much else
-OPT_IN = "MULTIMODAL_SEARCH_TEST_SDK_3"
 FLAGS = [
     "--data",
     "s3://data/scenes",
@@ -42,33 +33,6 @@ TRAIN = [
     "sagemaker",
 ]
 SENT = {"epochs": "3", "batch-size": "64", "limit": "10", "include-timeseries": "True", "cloud": "sagemaker"}
-
-
-@pytest.fixture
-def submitted(environment: Callable[..., Path]) -> Callable[[str, str, list[str]], dict[str, Any]]:
-    """Runs a launcher in an SDK's own environment; what it did."""
-
-    def run(sdk: str, script: str, argv: list[str]) -> dict[str, Any]:
-        if sdk == "3" and OPT_IN not in os.environ:
-            pytest.skip(f"its environment takes minutes to make: {OPT_IN}=1 runs it")
-        done = subprocess.run(
-            [environment(f"sdk{sdk}", SDKS[sdk]), HERE / "sdk_driver.py"],
-            input=json.dumps({"script": script, "argv": argv}),
-            env={
-                name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=240,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        answer: dict[str, Any] = json.loads(done.stdout.rpartition("\nANSWER ")[2])
-        assert answer["code"] == 0, done.stderr
-        assert answer["buckets"] == ["data"], "no bucket is made on the side"
-        return answer
-
-    return run
 
 
 def common(request: dict[str, Any]) -> None:
@@ -186,3 +150,18 @@ def test_bulk_embedding(sdk: str, submitted: Any) -> None:
     sent = request["HyperParameters"]
     assert "s3://data/features" in sent["out"]
     assert "sagemaker_torch_distributed_enabled" not in sent, "each instance works by itself"
+
+
+@pytest.mark.parametrize(
+    ("missing", "others"),
+    [("s3:PutObject", ["s3:ListBucket", "s3:HeadBucket"]), ("sagemaker:CreateTrainingJob", ["s3:*"])],
+)
+@pytest.mark.parametrize("sdk", ["2", "3"])
+def test_what_an_sdk_is_refused_is_told_in_words(
+    sdk: str, missing: str, others: list[str], submitted: Any
+) -> None:
+    allowed = ["sts:GetCallerIdentity", "iam:GetRole", "sagemaker:DescribeTrainingJob", *others]
+    answer = submitted(sdk, "launch.py", [*FLAGS, *JOB, *TRAIN], allowed=allowed)
+    assert "error: AWS refuses" in answer["said"]
+    assert f"have {missing} allowed" in answer["said"]
+    assert "Traceback" not in answer["said"]
