@@ -19,4 +19,7 @@ def main(argv: Sequence[str]) -> int:
         require(module, extra="serve")
     from multimodal_search.serving.server import serve
 
-    return serve(bundle_at_hand(settings))
+    local = bundle_at_hand(settings)
+    if local is not settings:
+        print(f"The bundle is served from {local.bundle}: scenarios that are saved stay there.")
+    return serve(local)

@@ -99,7 +99,7 @@ def test_a_bundle_trained_into_s3_and_asked_from_there(
     assert {"hits.csv", "hits.png"} <= keys(s3_client, bucket, "runs/1/")
     hit = json.loads(told.splitlines()[0])["id"]
     assert main(["scenario", "--bundle", place, "--name", "turns", "--text", "a turn", "--up", hit]) == 0
-    assert main(["evaluate", "--bundle", place, "--json-output"]) in (0, 2)  # 2: no unseen scene of so few
+    assert main(["evaluate", "--bundle", place, "--json-output"]) == 0
     capsys.readouterr()
     another_machine(tmp_path / "third", monkeypatch)
     assert main(["scenario", "--bundle", place]) == 0

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
+from multimodal_search import storage
 from multimodal_search.cli import main
 from multimodal_search.search import Searcher
 from multimodal_search.types import Item
@@ -33,6 +34,20 @@ def test_it_starts_answers_and_ends(start: Start, own_bundle: Path, tmp_path: Pa
     assert server.process.wait(30) == 0
     assert "Traceback" not in server.said
     assert list(tmp_path.glob("multimodal-search-*")) == []
+
+
+def test_a_bundle_on_s3_is_fetched_and_served(
+    start: Start, own_bundle: Path, s3: str, bucket: str, tmp_path: Path
+) -> None:
+    url = f"s3://{bucket}/runs/1"
+    storage.send_folder(own_bundle, url, "bundle.json")
+    cache = str(tmp_path / "cache/features")
+    server = start(own_bundle, "--bundle", url, MULTIMODAL_SEARCH_FEATURES_DIR=cache)
+    with server.client() as client:
+        hits = client.post("/search", json=RAIN).json()["hits"]
+        assert len(hits) == 3
+        assert client.get(f"/thumbnails/{hits[0]['id']}").status_code == 200
+    assert f"served from {tmp_path}" in server.said
 
 
 @pytest.mark.slow
