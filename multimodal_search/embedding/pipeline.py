@@ -144,7 +144,7 @@ def embed_rows(
                 bar.set_postfix(failed=len(failures), refresh=False)
                 bar.update(len(batch.rows))
             run.flush()
-        _report(seconds, num_workers)
+        _report(seconds, num_workers, num_threads)
     if total or failures:
         writer.write_failures(failures)
     return failures
@@ -240,12 +240,17 @@ def hopeless(encoder: FrozenEncoder, reason: str) -> EncoderError:
     )
 
 
-def _report(seconds: Seconds, num_workers: int) -> None:
-    """Say so when decoding, not the model, set the speed."""
+def _report(seconds: Seconds, num_workers: int, num_threads: int) -> None:
+    """Say so when reading or decoding, not the model, set the speed."""
     both = seconds.waiting_for_input + seconds.model
-    if num_workers and both > 10.0 and seconds.waiting_for_input > 0.5 * both:
+    if not num_workers or both <= 10.0 or seconds.waiting_for_input <= 0.5 * both:
+        return
+    share = 100 * seconds.waiting_for_input / both
+    if num_threads > 1 and seconds.reading > seconds.decoding:
+        _log.warning("%.0f %% of the time went into waiting for S3: a machine in its region is nearer", share)
+    else:
         _log.warning(
             "%.0f %% of the time went into waiting for %d decoding threads: raise --num-workers",
-            100 * seconds.waiting_for_input / both,
+            share,
             num_workers,
         )
