@@ -22,9 +22,10 @@ from multimodal_search.engines.frames import read_frame, write_frame
 from multimodal_search.engines.host import Order, log_level, pickled_build, read_message
 from multimodal_search.engines.supervision import Gone, SupervisedSession, Tell
 
-# The child must find the same modules; Ctrl-C is none of its business from its first line on.
+# The child must find the same modules; Ctrl-C, held back until its first line, is none of its business.
 _CODE = (
     "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+    "hasattr(signal, 'pthread_sigmask') and signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT]); "
     "import json, sys; path, place, level = json.loads(sys.argv.pop()); sys.path[:] = path; "
     "from multimodal_search.engines.base import Place; "
     "from multimodal_search.engines.child import main; main(Place(*place), level)"
@@ -92,6 +93,9 @@ class _ProcessHand:
         self._thread.join()
 
     def _live(self) -> None:
+        if hasattr(signal, "pthread_sigmask"):
+            # the child has this thread's mask: Ctrl-C while its interpreter starts would be told as a crash
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             how = self._run()
         except OSError as error:

@@ -29,9 +29,9 @@ with open_engine("processes", num_processes=2, device="cpu").open(Doer) as sessi
 """
 
 
-def busy_coordinator() -> tuple[subprocess.Popen[str], set[int]]:
-    """A coordinator in a process group of its own one of whose workers is at work for ever; the workers."""
-    process = subprocess.Popen(
+def coordinator() -> subprocess.Popen[str]:
+    """A coordinator of two workers, in a process group of its own."""
+    return subprocess.Popen(
         [sys.executable, "-c", SCRIPT],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -40,6 +40,11 @@ def busy_coordinator() -> tuple[subprocess.Popen[str], set[int]]:
         # as a terminal starts it, whatever the tests' own parent does with the signal
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
+
+
+def busy_coordinator() -> tuple[subprocess.Popen[str], set[int]]:
+    """A coordinator one of whose workers is at work for ever; the workers."""
+    process = coordinator()
     assert process.stdout is not None
     workers: set[int] = set()
     for line in process.stdout:
@@ -61,6 +66,26 @@ def test_ctrl_c_ends_everything_in_seconds(
     assert process.returncode == -signal.SIGINT
     assert err.count("KeyboardInterrupt") == 1  # the coordinator's own
     wait_until(lambda: not any(map(alive, workers)))
+
+
+def test_ctrl_c_while_a_worker_starts_is_no_crash_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait_until: Callable[..., None]
+) -> None:
+    # a worker's interpreter that takes its time before its first line
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, pathlib, sys, time\n"
+        "if 'engines.child' in ' '.join(sys.orig_argv):\n"
+        f"    (pathlib.Path({str(tmp_path)!r}) / f'{{os.getpid()}}.starting').touch()\n"
+        "    time.sleep(2)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    with coordinator() as process:
+        wait_until(lambda: len(list(tmp_path.glob("*.starting"))) == 2)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    assert err.count("KeyboardInterrupt") == 1
+    assert "Fatal Python error" not in err
 
 
 def test_workers_go_when_their_coordinator_is_killed(
