@@ -89,7 +89,8 @@ def test_after_ctrl_c_there_is_a_folder_that_can_be_used(root: Path, tmp_path: P
     assert process.returncode == 130, said
     assert "run again goes on" in said
     records = json.loads((out / "scenes_metadata.json").read_text())
-    assert 5 <= len(records) < SCENES
+    # of the fifth perhaps only the journal's line was written
+    assert 4 <= len(records) < SCENES
     assert len(ExtractedSource(out).items()) == len(records)
     assert main(["extract", "--dataroot", str(root), "--output-dir", str(out)]) == 0
     assert len(ExtractedSource(out).items()) == SCENES
