@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,11 +71,17 @@ def picture(query: ImageQuery) -> Image.Image:
     if isinstance(query, Image.Image):
         return _converted(query)
     if not isinstance(query, bytes):
-        source = read_bytes(str(query)) if is_s3(query) else Path(query).expanduser()
-        if isinstance(source, Path) and not source.is_file():
-            raise DataError(f"There is no picture {str(query)!r}.", remedy="give the path of an image file")
-        return _decoded(source, query)
+        return _decoded(_found_picture(query), query)
     return _decoded(query, "bytes")
+
+
+def _found_picture(place: str | Path) -> Path | bytes:
+    with contextlib.suppress(FileNotFoundError):
+        if is_s3(place):
+            return read_bytes(str(place))
+        if (path := Path(place).expanduser()).is_file():
+            return path
+    raise DataError(f"There is no picture {str(place)!r}.", remedy="give the path of an image file")
 
 
 def _converted(image: Image.Image) -> Image.Image:

@@ -2,7 +2,7 @@
 
 from multimodal_search.storage.addresses import S3Address, is_s3, parse_s3
 from multimodal_search.storage.checksums import SUMS, FileSum, Sums, parse_sums, sum_of
-from multimodal_search.storage.fetching import fetch_folder, local_folder
+from multimodal_search.storage.fetching import fetch_file, fetch_folder, local_folder
 from multimodal_search.storage.local import (
     default_features_dir,
     ensure_writable_folder,
@@ -49,6 +49,7 @@ __all__ = [
     "ensure_bucket",
     "ensure_writable",
     "ensure_writable_folder",
+    "fetch_file",
     "fetch_folder",
     "fsync_folder",
     "is_s3",

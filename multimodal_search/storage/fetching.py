@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from multimodal_search.errors import BundleError, DataError
 from multimodal_search.storage import s3
-from multimodal_search.storage.addresses import S3Address, parse_s3
+from multimodal_search.storage.addresses import S3Address, parse_object, parse_s3
 from multimodal_search.storage.checksums import SUMS, FileSum, Sums, parse_sums, sum_of, sum_of_bytes
 from multimodal_search.storage.local import (
     TEMPORARY_SUFFIX,
@@ -64,6 +64,31 @@ def fetch_folder(url: str, marker: str) -> Path:
         if note_of(folder) != remote.sums or not _sizes_fit(folder, remote.sums.files):
             bring(remote, folder, marker)
     return folder
+
+
+def fetch_file(url: str) -> Path:
+    """An object as a file in the user's cache; a second call fetches it only where it was replaced.
+
+    Args:
+        url: ``s3://bucket/key``.
+
+    Raises:
+        FileNotFoundError: there is no such object.
+        BundleError: it was replaced meanwhile.
+        DataError: S3 cannot be reached or refuses.
+        OutputError: the cache cannot be written.
+    """
+    address = parse_object(url)
+    name = PurePosixPath(address.key).name
+    folder = local_folder(url, "files")
+    with lock_of(folder):
+        tag, note = s3.content_key(url), note_of(folder)
+        path = ensure_writable_folder(folder) / name
+        if not (path.is_file() and note is not None and note.files[name].tag == tag):
+            write_note(folder, None)
+            tag = fetch_object(address, path)
+            write_note(folder, Sums({name: FileSum(path.stat().st_size, None, tag)}))
+    return path
 
 
 def local_folder(url: str, role: str) -> Path:

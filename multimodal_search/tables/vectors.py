@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from multimodal_search.errors import BundleError, DataError
-from multimodal_search.storage import is_s3
+from multimodal_search.storage import fetch_file, is_s3, open_store, write_atomically
 from multimodal_search.tables.files.npy import ids_path, read_ids
 from multimodal_search.tables.files.parquet import COLUMN
 from multimodal_search.tables.format import FORMAT, MANIFEST
@@ -23,6 +24,7 @@ from multimodal_search.types import EncoderCard, FloatArray, IntArray
 
 BUNDLE_VECTORS = "vectors"
 _BLOCK_ROWS = 8192
+_FILES = (".npy", ".parquet", ".pq")
 
 
 class VectorSet:
@@ -102,8 +104,8 @@ def open_vectors(
     """Open vectors for reading.
 
     Args:
-        location: a feature table's folder or ``s3://`` prefix, a bundle, a ``.parquet`` file with a column
-            ``embedding`` of equally long lists, or a ``.npy`` file of shape (rows, dim).
+        location: a feature table (a folder), a bundle, a ``.parquet`` file with a column ``embedding`` of
+            equally long lists, or a ``.npy`` file of shape (rows, dim); each of them local or on ``s3://``.
         ids: with ``.npy``: a file with one id a line (default: ``<name>.ids.txt`` beside it, then
             ``ids.txt``, then row numbers).
         modality: only rows of this ``type`` (``image``, ``text``, ``timeseries``), where they tell theirs.
@@ -112,12 +114,17 @@ def open_vectors(
         DataError: nothing is there, or it is no set of vectors; ids that do not fit.
         BundleError: a feature table that is not whole.
     """
-    path = Path(location).expanduser()
-    if is_s3(location):
-        return _of_modality(_from_table(open_table(location), str(location)), modality)
+    if is_s3(location) and Path(location).suffix in _FILES:
+        path = _fetched(str(location))
+    elif is_s3(location):
+        inside = f"{str(location).rstrip('/')}/{BUNDLE_VECTORS}"
+        there = MANIFEST in open_store(inside).names(MANIFEST)
+        return _of_modality(_from_table(open_table(inside if there else location), str(location)), modality)
+    else:
+        path = Path(location).expanduser()
     if path.suffix == ".npy":
         return _of_modality(_from_npy(path, None if ids is None else Path(ids)), modality)
-    if path.suffix in (".parquet", ".pq"):
+    if path.suffix in _FILES:
         return _of_modality(_from_parquet(path), modality)
     if (path / BUNDLE_VECTORS / MANIFEST).is_file():
         return _of_modality(_from_table(open_table(path / BUNDLE_VECTORS, verify=False), str(path)), modality)
@@ -128,6 +135,20 @@ def open_vectors(
         where=location,
         remedy="a feature table (a folder with manifest.json), a bundle, a .parquet file, or .npy with ids",
     )
+
+
+def _fetched(url: str) -> Path:
+    try:
+        path = fetch_file(url)
+    except FileNotFoundError:
+        raise DataError("There is no such object.", where=url, remedy="check bucket and key") from None
+    if path.suffix == ".npy":
+        beside = ids_path(path)
+        with contextlib.suppress(FileNotFoundError):
+            ids = fetch_file(f"{url.rpartition('/')[0]}/{beside.name}")
+            with write_atomically(beside) as file:
+                file.write(ids.read_bytes())
+    return path
 
 
 def _from_table(table: FeatureTable, location: str) -> VectorSet:

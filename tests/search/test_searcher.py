@@ -235,3 +235,9 @@ def test_a_signal_finds_signals_by_its_heads_own_likeness(builder, signal, stub,
     for against in ("image", "text"):
         assert _kinds(turned.search(series=left, k=3, against=against)) == own
     assert _kinds(turned.search(text="left", k=3, against="timeseries")) == own
+
+
+def test_a_query_that_is_not_on_s3_is_said(searcher, new_bucket):
+    bucket = new_bucket()
+    with pytest.raises(DataError, match="no picture 's3://"):
+        searcher.search(image=f"s3://{bucket}/nowhere.jpg")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from multimodal_search.errors import DataError, ProjectError
+from multimodal_search.storage import fetching
 from multimodal_search.tables import TableInfo, open_vectors, write_single_file, write_table
 
 IDS = ["a/1", "b\n2", "車 3", "d 4"]
@@ -47,6 +50,39 @@ def test_every_place_gives_the_same_vectors(home: Path, name: str) -> None:
     some = found.select(np.array([3, 1]))
     assert list(some.ids) == [IDS[3], IDS[1]]
     assert np.array_equal(some.array(), VECTORS[[3, 1]])
+
+
+@pytest.mark.parametrize("name", ["table", "bundle", "file.parquet", "file.npy"])
+def test_places_on_s3_give_them_too(
+    home: Path, name: str, new_bucket: Callable[[], str], s3_client: Any
+) -> None:
+    bucket = new_bucket()
+    for path in sorted(home.glob("file.*")):
+        s3_client.upload_file(str(path), bucket, path.name)
+    for folder in ("table", "bundle/vectors"):
+        for path in sorted((home / folder).iterdir()):
+            if path.is_file():
+                s3_client.upload_file(str(path), bucket, f"{folder}/{path.name}")
+    found = open_vectors(f"s3://{bucket}/{name}")
+    assert list(found.ids) == IDS
+    assert np.array_equal(found.array(), VECTORS)
+    with pytest.raises(ProjectError, match=r"no such object|no whole feature table"):
+        open_vectors(f"s3://{bucket}/nowhere/{name}")
+
+
+def test_a_file_on_s3_is_fetched_again_where_it_was_replaced(
+    home: Path, new_bucket: Callable[[], str], s3_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = new_bucket()
+    url = f"s3://{bucket}/file.parquet"
+    s3_client.upload_file(str(home / "file.parquet"), bucket, "file.parquet")
+    assert len(open_vectors(url).ids) == 4
+    with monkeypatch.context() as patch:
+        patch.setattr(fetching, "fetch_object", None)  # nothing is asked for again
+        assert len(open_vectors(url).ids) == 4
+    pq.write_table(pa.table({"id": ["new"], "embedding": [[1.0, 2.0]]}), home / "other.parquet")
+    s3_client.upload_file(str(home / "other.parquet"), bucket, "file.parquet")
+    assert list(open_vectors(url).ids) == ["new"]
 
 
 @pytest.mark.parametrize("name", ["bundle", "table", "file.parquet"])
