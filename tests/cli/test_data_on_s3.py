@@ -248,3 +248,22 @@ def test_without_credentials(
     storage.configure_s3(storage.S3Options())
     assert train(url, tmp_path / "bundle") == 2
     assert "No AWS credentials were found" in capsys.readouterr().err
+
+
+def test_nothing_of_it_on_a_disk(
+    local: Path, world: Path, bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Data, bundle and measuring, all on S3."""
+    data, bundle = f"s3://{bucket}/drives", f"s3://{bucket}/runs/1"
+    scenes = str(len(json.loads((world / "scenes_metadata.json").read_text(encoding="utf-8"))))
+    assert main(["sample", "--scenes", scenes, "--out", data]) == 0
+    flags = ["--data-dir", data, "--include-timeseries", *FLAGS, "--output-dir", bundle]
+    assert main(["train", *flags]) == 0
+    for name in SAME:
+        assert storage.read_bytes(f"{bundle}/{name}") == (local / name).read_bytes(), name
+    figures = []
+    for place in (bundle, str(local)):
+        capsys.readouterr()
+        assert main(["evaluate", "--bundle", place, "--json-output"]) == 0
+        figures.append(printed_json(capsys))
+    assert figures[0] == figures[1]
