@@ -33,7 +33,7 @@ NEEDS_BUNDLE = {
     "README.ja.md",
 }
 NEEDS_DATA = {"README.md"}
-NEEDS_BUCKET = {"embed-s3-paths.md", "s3.md"}
+NEEDS_BUCKET = {"data.md", "embed-s3-paths.md", "s3.md"}
 # Weights that only a hub has: pages of bulk embedding name them, tests run small random ones.
 STAND_INS = {
     "open_clip/ViT-L-14": "hf/dinov2",
