@@ -82,10 +82,10 @@ class Searcher:
         folder = fetch_folder(str(bundle), INFO_FILE) if is_s3(bundle) else Path(bundle).expanduser()
         info = read_bundle_info(folder)
         device = resolve_device(device)
-        table = open_table(folder / _VECTORS, verify=False)
-        if not set(_DESCRIBED) <= set(table.columns().column_names):
+        table = open_table(folder / _VECTORS, verify=False) if (folder / _VECTORS).is_dir() else None
+        if table is None or not set(_DESCRIBED) <= set(table.columns().column_names):
             raise BundleError(
-                "The bundle's vectors do not say which moments they are of.",
+                "The bundle's vectors are missing, or do not say which moments they are of.",
                 where=folder / _VECTORS,
                 remedy="copy the whole bundle folder, or train again",
             )

@@ -241,3 +241,9 @@ def test_a_query_that_is_not_on_s3_is_said(searcher, new_bucket):
     bucket = new_bucket()
     with pytest.raises(DataError, match="no picture 's3://"):
         searcher.search(image=f"s3://{bucket}/nowhere.jpg")
+
+
+def test_a_bundle_whose_vectors_were_left_behind_is_said(bundle, tmp_path):
+    shutil.copytree(bundle, tmp_path / "copy", ignore=shutil.ignore_patterns("vectors"))
+    with pytest.raises(BundleError, match="copy the whole bundle folder"):
+        multimodal_search.load(tmp_path / "copy")
