@@ -21,7 +21,7 @@ from multimodal_search.export.moments import project_moments
 from multimodal_search.export.vector_db import FILE, write_vector_db
 from multimodal_search.projectors.bundle import load_projectors
 from multimodal_search.settings import EvaluateSettings, parse
-from multimodal_search.storage import ensure_writable_folder
+from multimodal_search.storage import ensure_writable_folder, output_file
 from multimodal_search.training.evaluation import bundle_features
 
 
@@ -32,18 +32,19 @@ def main(arguments: Sequence[str]) -> int:
         The exit code.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--out", type=Path, default=Path(FILE))
+    parser.add_argument("--out", default=FILE)
     options, others = parser.parse_known_args(arguments)
     summary = "vectors of all moments in one JSON file (and --out FILE: where to, default vector_db.json)"
     try:
         settings = parse(EvaluateSettings, others, prog="create_vector_db.py", summary=summary)
         set_up(settings)
         settings = bundle_at_hand(settings)
-        ensure_writable_folder(options.out.parent)
-        info, features = bundle_features(settings)
-        heads = load_projectors(Path(settings.bundle), info)
-        vectors = project_moments(features, lambda modality, rows: heads[modality].project(rows))
-        count = write_vector_db(options.out, features.items, vectors)
+        with output_file(options.out) as out:
+            ensure_writable_folder(out.parent)
+            info, features = bundle_features(settings)
+            heads = load_projectors(Path(settings.bundle), info)
+            vectors = project_moments(features, lambda modality, rows: heads[modality].project(rows))
+            count = write_vector_db(out, features.items, vectors)
     except ProjectError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

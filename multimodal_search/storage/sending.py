@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _THREADS = 8
+_NOT_OFFERED = {"NotImplemented", "MethodNotAllowed", "501", "405"}  # by a small store: the work decides
 _NOTED_BYTES = 256 << 20  # what is sent again, at most, after a kill
 
 
@@ -76,13 +77,15 @@ def send_folder(folder: str | Path, url: str, marker: str = SUMS) -> Sent:
     # what is about to change is listed no longer: a kill from here on leaves nothing that seems to fit
     _write_sums(address, Sums(kept, whole=False))
     changed = {name: paths[name] for name in paths if name not in kept and name != marker}
+    told = (len(paths) - len(kept), len(paths), sum(sums.files[name].size_bytes for name in changed) / 1e6)
+    _log.info("sending %d of %d files (%.1f MB) to %s", *told, url)
     _send(address, changed, sums.files, dict(kept))
     _remove_stale(address, set(known.files) - set(sums.files))
     _compare_sizes(address, {name: one for name, one in sums.files.items() if name != marker})
     _write_sums(address, sums)
     if marker != SUMS:
         s3.write_file(under(address, marker), paths[marker], sha256=sums.files[marker].sha256)
-    _log.info("sent %d of %d files to %s", len(sums.files) - len(kept), len(sums.files), url)
+    _log.info("sent to %s", url)
     return Sent(len(sums.files) - len(kept), sums)
 
 
@@ -96,8 +99,12 @@ def ensure_writable(url: str) -> None:
     address = under(parse_s3(url), ".probe")
 
     def ask(client: S3Client) -> None:
-        # needs the right to write, and leaves nothing that a listing shows
-        begun = client.create_multipart_upload(Bucket=address.bucket, Key=address.key)
+        try:  # needs the right to write, and leaves nothing that a listing shows
+            begun = client.create_multipart_upload(Bucket=address.bucket, Key=address.key)
+        except client.exceptions.ClientError as error:
+            if error_code(error) in _NOT_OFFERED:
+                return
+            raise
         with contextlib.suppress(client.exceptions.ClientError):
             client.abort_multipart_upload(Bucket=address.bucket, Key=address.key, UploadId=begun["UploadId"])
 

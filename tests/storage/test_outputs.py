@@ -138,5 +138,6 @@ def test_a_file(s3_client: Any, bucket: str) -> None:
 
 
 def test_a_folder_that_must_be_local_is_not_made_of_an_address() -> None:
-    with pytest.raises(OutputError, match="on this machine"):
-        storage.ensure_writable_folder("s3://bucket/x")
+    for place in ("s3://bucket/x", Path("s3://bucket/x")):
+        with pytest.raises(OutputError, match="on this machine"):
+            storage.ensure_writable_folder(place)

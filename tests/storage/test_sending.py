@@ -59,7 +59,8 @@ def test_everything_arrives_under_checksums_and_a_marker(
     files = {**FILES, ".journal.jsonl": b"kept"}
     with caplog.at_level("INFO", logger="multimodal_search"):
         assert storage.send_folder(folder, f"s3://{bucket}/runs/日本 1/", "bundle.json").files == len(files)
-    assert f"sent 5 of 5 files to s3://{bucket}/runs/日本 1/" in caplog.text
+    assert "sending 5 of 5 files (0.0 MB)" in caplog.text
+    assert f"sent to s3://{bucket}/runs/日本 1/" in caplog.text
     sent = {key.removeprefix("runs/日本 1/"): content for key, content in there(s3_client, bucket).items()}
     sums = json.loads(sent.pop("checksums.json"))
     assert sent == files
