@@ -2,11 +2,12 @@
 # Builds and runs the image without a Docker daemon, by buildah over a stand-in base made by mmdebstrap; needs root, and
 # `apt-get install buildah mmdebstrap`. Some minutes; no test runs it.
 #   docker/check_build.sh            the program and its small dependencies, without torch
-#   FULL=1 docker/check_build.sh     everything (DEVICE=cpu), from the indexes that pip is set to
+#   FULL=1 docker/check_build.sh     everything, and a training run; TORCH_INDEX names another index of torch's wheels.
+#                                    With CUDA in them 15 GB of disk (STORAGE_DRIVER=overlay, where it mounts; vfs: twice that)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
-export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs
+export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=${STORAGE_DRIVER:-vfs}
 store=(--root "$work/store" --runroot "$work/run")
 trap 'buildah "${store[@]}" rm --all > /dev/null 2>&1 || true; rm -rf "$work"' EXIT
 base=localhost/stand-in:latest
