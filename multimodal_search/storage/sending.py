@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _THREADS = 8
+_PASSING = (TEMPORARY_SUFFIX, ".lock", ".partial")
 _NOT_OFFERED = {"NotImplemented", "MethodNotAllowed", "501", "405"}  # by a small store: the work decides
 _NOTED_BYTES = 256 << 20  # what is sent again, at most, after a kill
 
@@ -40,8 +41,7 @@ def send_folder(folder: str | Path, url: str, marker: str = SUMS) -> Sent:
     The marker is taken away first. Then come the changed files, each of which S3 compares with its SHA-256,
     then ``checksums.json``, which lists them all, and the marker last: while it is there, and is the one that
     ``checksums.json`` lists, the copy is whole. Files that an earlier copy brought and the folder no longer
-    has are removed; other objects stay. Hidden folders, locks and temporary files
-    are left out.
+    has are removed; other objects stay. Locks and temporary files are left out.
 
     Args:
         folder: not changed meanwhile.
@@ -123,11 +123,11 @@ def is_refused(error: ProjectError) -> bool:
 
 
 def _files(root: Path) -> Iterator[tuple[str, Path]]:
+    """Hidden ones too, by which a run goes on: journals, parts; but nothing that a live run alone needs."""
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
-        hidden = any(part.startswith(".") for part in path.relative_to(root).parts[:-1])
-        temporary = path.name.startswith(".") and path.name.endswith((TEMPORARY_SUFFIX, ".lock"))
-        if path.is_file() and not (hidden or temporary or name == SUMS):
+        passing = any(part.startswith(".") and part.endswith(_PASSING) for part in name.split("/"))
+        if path.is_file() and not passing and name != SUMS:
             yield name, path
 
 

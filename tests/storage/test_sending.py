@@ -55,7 +55,9 @@ def there(client: Any, bucket: str) -> dict[str, bytes]:
 def test_everything_arrives_under_checksums_and_a_marker(
     folder: Path, s3_client: Any, bucket: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fill(folder, {"vectors/.lock": b"", ".partial/x": b"", ".a.123.tmp": b"", ".journal.jsonl": b"kept"})
+    fill(
+        folder, {"vectors/.lock": b"", ".bundle.partial/x": b"", ".a.123.tmp": b"", ".journal.jsonl": b"kept"}
+    )
     files = {**FILES, ".journal.jsonl": b"kept"}
     with caplog.at_level("INFO", logger="multimodal_search"):
         assert storage.send_folder(folder, f"s3://{bucket}/runs/日本 1/", "bundle.json").files == len(files)
