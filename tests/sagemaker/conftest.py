@@ -61,12 +61,12 @@ class Instance:
     endpoint: str
 
     def start(
-        self, hyperparameters: Mapping[str, str], code: str, channels: Mapping[str, Path], **more: Any
+        self, hyperparameters: Mapping[str, Any], code: str, channels: Mapping[str, Path], **more: Any
     ) -> subprocess.Popen[str]:
         """Write what the service writes, and start the container's own entry point.
 
         Args:
-            hyperparameters: as the request has them, strings.
+            hyperparameters: as an Estimator is given them.
             code: ``s3://`` address of the archive.
             more: ``hosts``, ``host`` and ``distributed``.
         """
@@ -139,7 +139,7 @@ class Instance:
         }
 
     def run(
-        self, hyperparameters: Mapping[str, str], code: str, channels: Mapping[str, Path]
+        self, hyperparameters: Mapping[str, Any], code: str, channels: Mapping[str, Path]
     ) -> tuple[int, str]:
         """(exit code, log) of a job."""
         process = self.start(hyperparameters, code, channels)
