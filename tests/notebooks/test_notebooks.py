@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
+
+import multimodal_search
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted([*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "colab").glob("*.ipynb")])
@@ -45,3 +48,7 @@ def test_it_runs(notebook: Path, bundle: Path, tmp_path: Path, monkeypatch: pyte
     )
     cells = json.loads((tmp_path / "out.ipynb").read_text(encoding="utf-8"))["cells"]
     assert any(cell.get("outputs") for cell in cells)
+    if notebook.parts[-2:] == ("colab", "train.ipynb"):
+        with ZipFile(tmp_path / "bundle.zip") as archive:
+            archive.extractall(tmp_path / "taken")
+        assert multimodal_search.load(tmp_path / "taken").search(text="rain", k=1)
