@@ -153,8 +153,17 @@ def instance(tmp_path: Path, toolkit: Path, s3_endpoint: str) -> Instance:
     return Instance(tmp_path / "ml", toolkit, s3_endpoint)
 
 
+@pytest.fixture(scope="session")
+def sdk_3() -> None:
+    """Skips, unless SDK 3 was asked for."""
+    if OPT_IN not in os.environ:
+        pytest.skip(f"the environment of SDK 3 takes minutes to make: {OPT_IN}=1 runs it")
+
+
 @pytest.fixture
-def submitted(environment: Callable[..., Path]) -> Callable[..., dict[str, Any]]:
+def submitted(
+    request: pytest.FixtureRequest, environment: Callable[..., Path]
+) -> Callable[..., dict[str, Any]]:
     """Runs a launcher in an SDK's own environment; what it did, and what it said.
 
     ``keep`` is a folder that receives what was uploaded; ``allowed`` are the only actions that are allowed.
@@ -168,8 +177,8 @@ def submitted(environment: Callable[..., Path]) -> Callable[..., dict[str, Any]]
         keep: Path | None = None,
         allowed: list[str] | None = None,
     ) -> dict[str, Any]:
-        if sdk == "3" and OPT_IN not in os.environ:
-            pytest.skip(f"the environment of SDK 3 takes minutes to make: {OPT_IN}=1 runs it")
+        if sdk == "3":
+            request.getfixturevalue("sdk_3")
         done = subprocess.run(
             [environment(f"sdk{sdk}", SDKS[sdk]), Path(__file__).with_name("sdk_driver.py")],
             input=json.dumps(

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.usefixtures("sdk_3")]
 
 FLAGS = [
     *("--data", "s3://data/scenes", "--output", "s3://data/out", "--job-name", "my-job", "--role", "Trainer"),
@@ -45,7 +45,7 @@ ISOLATED = ["unshare", "--map-root-user", "--mount", "--pid", "--fork", "--mount
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _namespaces() -> None:
+def namespaces() -> None:
     made = shutil.which("unshare") and subprocess.run([*ISOLATED, "true"], capture_output=True, check=False)
     if not made or made.returncode:
         pytest.skip("unshare makes no mount namespace here")
