@@ -18,6 +18,7 @@ from multimodal_search.settings import EmbedSettings
 
 _JOB = ("path_file", "start_line", "end_line", "process_index", "out", "log_dir", "overwrite")
 _PLACES = ("image_dir", "target_dir", "data_dir", "nuscenes_path", "pairs", "text_file", "weights")
+_INPUTS = ("image_dir", "data_dir", "pairs", "text_file", "use_sample_data")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,9 +57,11 @@ def specification(flags: argparse.Namespace, rest: Sequence[str]) -> tuple[Speci
             where="--path-file",
             remedy="give one, or one instance",
         )
-    if flags.path_file is None and not any(given.get(name) for name in ("image_dir", "use_sample_data")):
+    if flags.path_file is None and not any(given.get(name) for name in _INPUTS):
         raise SettingsError(
-            "The job has no inputs.", where="--path-file", remedy="give --path-file s3://bucket/list.txt"
+            "The job has no inputs.",
+            where="--path-file",
+            remedy="give --path-file s3://bucket/list.txt, --image-dir, --data-dir or --pairs s3://...",
         )
     values, config = split_settings(given)
     if config:

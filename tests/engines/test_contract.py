@@ -220,8 +220,8 @@ def test_a_task_that_kills_its_workers_is_rescued(kind: str, make_engine: MakeEn
     assert asked == [killer]
     assert results["killer"] == 49
     assert len(results) == 6
-    # A process each. A Ray actor's unpolled report of the task before dies with it: that task is blamed for the
-    # first death, done again, and the killer still has three.
+    # A process each. A Ray actor's unpolled report of the task before dies with it: that task is blamed for
+    # the first death, done again, and the killer still has three.
     assert len(list(tmp_path.iterdir())) in ((3, 4) if kind == "ray" else (3,))
 
 

@@ -99,3 +99,13 @@ def test_what_cannot_run(argv: list[str], said: str, scripts: Any) -> None:
     with pytest.raises(SettingsError) as error:
         program.specification(flags, rest)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize("flag", ["--image-dir", "--data-dir", "--pairs", "--text-file"])
+def test_every_kind_of_input_on_s3_is_one(flag: str, scripts: Any) -> None:
+    program = scripts("embed")
+    flags, rest = program._parser().parse_known_args(
+        ["--role", "R", "--out", "s3://my-bucket/f", flag, "s3://my-bucket/x.csv"]
+    )
+    job, _ = program.specification(flags, rest)
+    assert job.program.hyperparameters[flag.removeprefix("--")] == "s3://my-bucket/x.csv"
