@@ -23,6 +23,7 @@ from multimodal_search.serving import (
     search_routes,
 )
 from multimodal_search.serving.asking import Asking
+from multimodal_search.serving.kept_files import KeptFiles
 from multimodal_search.serving.limits import Limits, Rate
 from multimodal_search.serving.measuring import Metrics
 from multimodal_search.serving.pictures import Pictures
@@ -54,7 +55,10 @@ def build(settings: ServeSettings, uploads: Path | None = None) -> tuple[ASGIApp
     services = Services(
         served=served,
         uploads=kept,
-        pictures=Pictures(settings.images_root, settings.cache_dir or user_cache_dir() / "thumbnails"),
+        pictures=Pictures(
+            settings.images_root,
+            KeptFiles(settings.cache_dir or user_cache_dir() / "thumbnails", int(settings.cache_gb * 1e9)),
+        ),
         asking=Asking(kept, metrics),
         metrics=metrics,
         keeper=Keeper(settings.token),

@@ -12,9 +12,10 @@ from PIL import Image
 
 from multimodal_search.embedding.images import Picture, decode
 from multimodal_search.errors import ProjectError, SkipInput
+from multimodal_search.serving.kept_files import KeptFiles
 from multimodal_search.serving.problems import Refused
 from multimodal_search.sources.paths import Place, below
-from multimodal_search.storage import content_key, ensure_writable_folder, is_s3, read_bytes, write_atomically
+from multimodal_search.storage import content_key, is_s3, read_bytes
 
 _log = logging.getLogger(__name__)
 
@@ -39,17 +40,12 @@ class Pictures:
     Args:
         root: what the index's image paths are relative to; nothing outside of it is ever read. None: each
             bundle's own root.
-        cache: a folder for what was made; where it cannot be written, each is made anew.
+        kept: what was made.
     """
 
-    def __init__(self, root: str | None, cache: Path) -> None:
+    def __init__(self, root: str | None, kept: KeptFiles) -> None:
         self._root = root
-        self._cache: Path | None = cache
-        try:
-            ensure_writable_folder(cache)
-        except ProjectError as error:
-            _log.warning("thumbnails are not kept: %s", error)
-            self._cache = None
+        self._kept = kept
 
     def etag(self, image_path: str | None, bundle_root: Place, width_px: int) -> str:
         """What changes when the picture does.
@@ -72,20 +68,11 @@ class Pictures:
         Raises:
             Refused: there is none, it cannot be used, or it is outside of the root (404).
         """
-        kept = None if self._cache is None else self._cache / etag[:2] / f"{etag}.jpg"
-        if kept is not None:
-            try:
-                return kept.read_bytes()
-            except OSError:
-                pass
-        made = self._made(self._source(image_path, bundle_root), width_px)
-        if kept is not None:
-            try:
-                kept.parent.mkdir(exist_ok=True)
-                with write_atomically(kept) as file:
-                    file.write(made)
-            except (ProjectError, OSError) as error:
-                _log.warning("a thumbnail was not kept: %s", error)
+        name = f"{etag}.jpg"
+        made = self._kept.read(name)
+        if made is None:
+            made = self._made(self._source(image_path, bundle_root), width_px)
+            self._kept.write(name, made)
         return made
 
     def _made(self, source: Place, width_px: int) -> bytes:

@@ -28,6 +28,9 @@ class ServeSettings(S3Settings):
     cache_dir: Folder | None = Field(
         None, description="where thumbnails are kept (default: the user's cache)"
     )
+    cache_gb: float = Field(
+        5.0, gt=0, allow_inf_nan=False, description="largest size of these; the longest unseen go first"
+    )
     max_upload_mb: float = Field(20.0, gt=0, le=1000, description="largest upload")
     rate_per_second: float = Field(50.0, gt=0, description="requests a second of one address, in the mean")
     concurrency: int = Field(256, ge=1, description="requests at work at once; more are told to come again")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from multimodal_search.serving.kept_files import KeptFiles
 from multimodal_search.serving.pictures import Pictures
 from multimodal_search.serving.problems import Refused
 
@@ -18,7 +19,7 @@ def test_a_bundle_root_on_s3(s3_client: Any, bucket: str, tmp_path: Path) -> Non
     Image.new("RGB", (800, 400), (200, 30, 10)).save(memory, "JPEG")
     for key in ("drives/images/a.jpg", "secret.jpg"):
         s3_client.put_object(Bucket=bucket, Key=key, Body=memory.getvalue())
-    root, pictures = f"s3://{bucket}/drives", Pictures(None, tmp_path / "cache")
+    root, pictures = f"s3://{bucket}/drives", Pictures(None, KeptFiles(tmp_path / "cache", 10**9))
     etag = pictures.etag("images/a.jpg", root, 320)
     made = Image.open(io.BytesIO(pictures.jpeg("images/a.jpg", root, 320, etag)))
     assert (made.format, made.size) == ("JPEG", (320, 160))
