@@ -24,7 +24,8 @@ def main(argv: Sequence[str]) -> int:
     """List scenarios, make or correct one, ask one again, or remove it."""
     settings = parse(ScenarioSettings, argv, prog="multimodal-search scenario", summary=COMMANDS["scenario"])
     set_up(settings, quiet=settings.json_output)
-    changes = bool(settings.text or settings.image or settings.up or settings.down or settings.where)
+    votes = [*settings.up, *settings.down, *settings.withdraw]
+    changes = bool(settings.text or settings.image or votes or settings.where)
     if settings.name is None and (changes or settings.delete):
         raise SettingsError("Which scenario?", remedy="add --name NAME")
     if not changes and not settings.delete:
@@ -57,6 +58,7 @@ def _run(settings: ScenarioSettings, *, changes: bool) -> int:
             asked={kind: [(one, 1.0) for one in values] for kind, values in asked.items() if values},
             up=settings.up,
             down=settings.down,
+            withdraw=settings.withdraw,
             where=settings.where,
             modality=settings.modality,
         )

@@ -26,6 +26,7 @@ def refine(
     asked: Asked | None = None,
     up: Sequence[str] = (),
     down: Sequence[str] = (),
+    withdraw: Sequence[str] = (),
     where: str | None = None,
     modality: Modality | str | None = None,
 ) -> Scenario:
@@ -35,6 +36,7 @@ def refine(
         asked: a new query: kind of part -> pairs (value, weight); None keeps the old one.
         up: ids of moments that belong to it; a later vote replaces an earlier one.
         down: ids of moments that do not.
+        withdraw: ids of moments whose votes, up or down, are taken back.
         where: a new filter; None keeps the old one.
         modality: which vectors to compare with; None keeps the old choice, or chooses as ``search`` does.
 
@@ -46,6 +48,8 @@ def refine(
     store = Scenarios(searcher.folder)
     if both := sorted(set(up) & set(down)):
         raise SettingsError(f"{both[0]!r} is voted up and down.", remedy="decide for one")
+    if both := sorted(set(withdraw) & {*up, *down}):
+        raise SettingsError(f"The vote for {both[0]!r} is given and taken back.", remedy="decide for one")
     former = store.load(name) if name in store.names() else None
     if former is None and not asked and not up:
         raise SettingsError(
@@ -54,8 +58,8 @@ def refine(
         )
     if where is not None:
         parse_filter(where)
-    votes_up = _votes(former.up if former else (), up, down)
-    votes_down = _votes(former.down if former else (), down, up)
+    votes_up = _votes(former.up if former else (), up, (*down, *withdraw))
+    votes_down = _votes(former.down if former else (), down, (*up, *withdraw))
     query = dict(asked) if asked else dict(former.query if former else {})
     kept = modality or (former.modality if former else None)
     vector, target = _fitted(searcher, query, votes_up, votes_down, kept)

@@ -55,6 +55,7 @@ class Judging:
                 asked=asked,
                 up=list(dict.fromkeys(vote.up)),
                 down=list(dict.fromkeys(vote.down)),
+                withdraw=vote.withdraw,
                 where=None if vote.query is None else _where(vote.query),
                 modality=None if vote.query is None else vote.query.modality,
             )

@@ -103,6 +103,9 @@ class Vote(Asked):
     query: Query | None = Field(default=None, description="what it grows from; absent keeps the old one")
     up: list[Name] = Field(default=[], max_length=1000, description="moments that belong to it")
     down: list[Name] = Field(default=[], max_length=1000, description="moments that do not")
+    withdraw: list[Name] = Field(
+        default=[], max_length=1000, description="moments whose votes are taken back"
+    )
 
 
 class Again(Asked):

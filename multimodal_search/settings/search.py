@@ -145,6 +145,9 @@ class ScenarioSettings(BundleSettings):
     image: Words = Field([], description="a picture that it grows from", json_schema_extra=_REPEATED)
     up: Words = Field([], description="id of a moment that belongs to it", json_schema_extra=_REPEATED)
     down: Words = Field([], description="id of a moment that does not", json_schema_extra=_REPEATED)
+    withdraw: Words = Field(
+        [], description="id of a moment whose vote is taken back", json_schema_extra=_REPEATED
+    )
     where: str | None = Field(None, description="a filter on metadata")
     modality: Literal["image", "text", "timeseries"] | None = Field(
         None, description="which of the moments' vectors to compare with (default: by what the query is)"

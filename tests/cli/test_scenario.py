@@ -46,6 +46,8 @@ def test_a_scenario_is_made_judged_listed_asked_again_and_removed(
     assert [(one["name"], one["up"], one["down"]) for one in listed] == [
         ("wet left", [last], [first[0]["id"]])
     ]
+    both = ("--withdraw", last, "--withdraw", first[0]["id"])
+    assert hits(capsys, *ask, "--name", "wet left", *both, "-k", "8") == first
     assert main(["scenario", "--bundle", str(bundle), "--name", "wet left", "--delete"]) == 0
     assert hits(capsys, *ask) == []
 
@@ -60,6 +62,7 @@ def test_a_scenario_is_made_judged_listed_asked_again_and_removed(
         (["--name", "new", "--up", "nobody-knows"], ["nobody-knows"]),
         (["--name", "new", "--text", "rain", "--where", "speed >"], ["^"]),
         (["--name", "new", "--up", "a", "--down", "a"], ["up and down"]),
+        (["--name", "new", "--up", "a", "--withdraw", "a"], ["taken back"]),
     ],
 )
 def test_mistakes_are_explained(

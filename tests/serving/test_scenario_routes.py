@@ -33,6 +33,9 @@ def test_made_asked_corrected_and_removed(open_client: Open, own_bundle: Path) -
     after = [one["id"] for one in client.post(f"{path}/run", json={"k": 30}).json()["hits"]]
     assert after.index(last) < before.index(last)
     assert [one["name"] for one in client.get("/scenarios").json()] == [name]
+    left = client.post("/scenarios", json={"name": name, "withdraw": [last, *before[:2]]}).json()
+    assert (left["up"], left["down"]) == ([], [])
+    assert [one["id"] for one in client.post(f"{path}/run", json={"k": 30}).json()["hits"]] == before
     assert client.delete(path).status_code == 204
     assert client.get("/scenarios").json() == []
     for method, gone in (("DELETE", path), ("POST", f"{path}/run")):

@@ -78,7 +78,7 @@ async function remove(name) {
 function drawVotes() {
   const bar = byId("votes");
   const [up, down] = [state.up.size, state.down.size];
-  bar.hidden = !up && !down;
+  bar.hidden = !up && !down && !takenBack(state.query.scenario).length;
   const before = bar.querySelector("input")?.value;
   const focused = bar.contains(document.activeElement) && document.activeElement.matches("input");
   const field = el("input", { type: "text", required: true, maxlength: 200, value: before || state.query.scenario || state.query.words, "aria-label": t("scenario_name"), placeholder: t("scenario_name") });
@@ -99,13 +99,19 @@ function forget() {
   tell("votes");
 }
 
+/** Votes of the scenario that is open, which somebody has cleared since. */
+function takenBack(name) {
+  const former = name === state.query.scenario ? known.find((one) => one.name === name) : null;
+  return former ? [...former.up, ...former.down].filter((id) => !state.up.has(id) && !state.down.has(id)) : [];
+}
+
 async function save(name) {
   if (!name) return;
   // a scenario that is asked again keeps the query it grew from
   const grows = asksSomething(state.query) && !state.query.scenario;
   const query = grows ? toRequest(state.query, state.config.fields, null) : null;
   try {
-    await post("/scenarios", { name, query, up: [...state.up], down: [...state.down] });
+    await post("/scenarios", { name, query, up: [...state.up], down: [...state.down], withdraw: takenBack(name) });
     await load();
     change({ ...emptyQuery(), scenario: name, colour: state.query.colour });
     toast(t("scenario_saved", { name }));

@@ -170,6 +170,11 @@ def test_votes_become_a_scenario(look: Look, shown: Shown) -> None:
     page.wait_for_url("**scenario=**")
     assert shown(page) == after
     page.locator(".votes .count", has_text="1 up, 1 down").wait_for()
+    page.get_by_role("button", name="Clear votes").click()  # both are taken back
+    page.locator(".votes .count", has_text="0 up, 0 down").wait_for()
+    page.get_by_role("button", name="Save scenario").click()
+    page.locator("#votes").wait_for(state="hidden")
+    assert shown(page) == before
     page.once("dialog", lambda one: one.accept())
     page.locator("#scenarios summary").click()
     page.get_by_role("button", name=f"Delete the scenario {name}").click()
