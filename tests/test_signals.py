@@ -68,7 +68,7 @@ def test_a_rate_of_zero_is_refused() -> None:
         resample(series([0.0], [1.0]), 0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     steps=st.lists(st.floats(0.004, 0.6), min_size=1, max_size=40),
     rate=st.floats(1, 30),

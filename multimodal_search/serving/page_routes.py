@@ -27,7 +27,7 @@ from multimodal_search.serving.services import Services
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
 _PACKED = {".js", ".css", ".html", ".svg", ".json"}
 _HTML: Responses = {200: {"description": "the page", "content": {"text/html": {}}}}
-_LOGINS = Rate(0.2, 10)
+_LOGINS_PER_SECOND, _LOGINS_AT_ONCE = 0.2, 10.0  # of one address
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class PageFiles:
 def router(services: Services) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["page"])
-    page = PageFiles()
+    page, logins = PageFiles(), Rate(_LOGINS_PER_SECOND, _LOGINS_AT_ONCE)
 
     @routes.get("/", response_class=Response, responses={**documented(304, 404), **_HTML})
     def index(request: Request) -> Response:
@@ -103,7 +103,7 @@ def router(services: Services) -> APIRouter:
     def login(form: Login, request: Request, response: Response) -> None:
         """Show the token once; a cookie shows it from then on."""
         client = request.client.host if request.client else ""
-        if wait := _LOGINS.wait_seconds(client):
+        if wait := logins.wait_seconds(client):
             raise Refused(429, "Too many tries.", f"wait {int(wait) + 1} s")
         if services.keeper.locked and not services.keeper.knows(form.token):
             raise Refused(401, "This is not the token.")

@@ -194,7 +194,7 @@ WHOLE = {
 }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     kind=st.sampled_from(sorted(WHOLE)),
     changes=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=12),
@@ -207,7 +207,7 @@ def test_damage_gives_a_picture_or_a_reason(kind: str, changes: list[tuple[float
     assert mode_or_reason(bytes(content[: int(kept * len(content))]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=300))
 def test_noise_gives_a_reason(content: bytes) -> None:
     assert mode_or_reason(content)

@@ -109,7 +109,7 @@ def test_cut_anywhere_it_is_skipped_for_the_same_reason(progressive: bool) -> No
     assert "truncated" in str(outcome(content[: len(content) * 2 // 3], ENOUGH))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     progressive=st.booleans(),
     changes=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=6),

@@ -80,7 +80,7 @@ def stored(folder: Path) -> dict[str, float]:
 names = st.lists(st.integers(0, 40), unique=True, min_size=1, max_size=30).map(sorted)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(names, names, st.sets(st.integers(0, 40)), st.integers(1, 7), st.integers(0, 4))
 def test_grown_shrunk_and_changed_folders_end_with_each_input_once_and_current(
     before: list[int], after: list[int], changed: set[int], size: int, killed_after: int
@@ -98,7 +98,7 @@ def test_grown_shrunk_and_changed_folders_end_with_each_input_once_and_current(
         assert set(held) == {one.id for one in [*old, *new]}
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(names, names, st.integers(1, 7), st.integers(0, 4))
 def test_a_killed_and_resumed_run_leaves_the_files_of_an_uninterrupted_one(
     before: list[int], after: list[int], size: int, killed_after: int

@@ -31,7 +31,7 @@ def same(one: FinishedBatch, other: FinishedBatch) -> bool:
     return plain[0] == plain[1] and arrays[0].dtype == arrays[1].dtype and np.array_equal(*arrays)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.lists(st.text(), max_size=4, unique=True), min_size=1, max_size=4))
 def test_any_batch_comes_back_bit_for_bit(batches: list[list[str]]) -> None:
     import tempfile

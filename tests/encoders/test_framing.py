@@ -26,7 +26,7 @@ def picture(height: int, width: int) -> np.ndarray:
     return pixels
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(sides, sides, st.sampled_from(sorted(RESIZES)), st.sampled_from(["bicubic", "bilinear"]))
 def test_pixels_are_open_clip_s_own(height: int, width: int, mode: str, interpolation: str) -> None:
     config = PreprocessCfg(
@@ -40,7 +40,7 @@ def test_pixels_are_open_clip_s_own(height: int, width: int, mode: str, interpol
     np.testing.assert_array_equal(found, wanted.permute(1, 2, 0).numpy())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(sides, sides, st.sampled_from(["crop", "pad", "squash"]), st.booleans(), st.booleans())
 def test_the_quick_way_is_nearly_the_same(
     height: int, width: int, resize: Resize, square: bool, bilinear: bool

@@ -68,7 +68,7 @@ def test_the_unit_of_time_is_the_second_and_not_the_sample() -> None:
     np.testing.assert_allclose(rows[0], rows[1], rtol=0.05, atol=0.3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     length=st.integers(1, 60),
     columns=st.lists(st.sampled_from(["speed_mps", "yaw_rate_radps", "other"]), min_size=1, unique=True),

@@ -70,7 +70,7 @@ def test_two_tasks_of_one_name_are_a_mistake() -> None:
         book.take(1)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     count=st.integers(0, 12),
     killers=st.sets(st.integers(0, 11), max_size=3),

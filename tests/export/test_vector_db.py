@@ -16,7 +16,7 @@ from multimodal_search.export.vector_db import format_rows, write_vector_db
 from multimodal_search.types import Item, Modality
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     arrays(
         np.float32,
@@ -37,7 +37,7 @@ def test_a_number_that_is_not_json_or_has_no_place_is_refused(bad):
         format_rows(np.array([[0.1, bad]]))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.builds(

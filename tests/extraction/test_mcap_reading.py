@@ -70,7 +70,7 @@ def test_all_messages_come_by_time(content: bytes) -> None:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.data_too_large])
 def test_a_truncated_file_gives_what_is_there(data: st.DataObject) -> None:
     content = data.draw(st.sampled_from([CHUNKED, PLAIN, NO_SUMMARY]))
     cut = data.draw(st.integers(0, len(content) - 1))
@@ -86,7 +86,7 @@ def test_a_truncated_file_gives_what_is_there(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_file_with_a_wrong_byte_ends_nothing(data: st.DataObject) -> None:
     content = bytearray(data.draw(st.sampled_from([CHUNKED, PLAIN, NO_SUMMARY])))
     place = data.draw(st.integers(0, len(content) - 1))

@@ -177,7 +177,7 @@ VALUES = (
     st.sampled_from([None, 0, 2]),
     st.booleans(),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_rows_come_out_as_json_has_them_wherever_the_blocks_end(
     tmp_path_factory: pytest.TempPathFactory,
     rows: list[Any],

@@ -57,7 +57,7 @@ def _tasks(draw):
     return values, groups
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(_tasks(), st.randoms(use_true_random=False))
 def test_ranks_equal_the_slow_loop_and_no_order_of_rows_changes_them(task, random):
     values, groups = task

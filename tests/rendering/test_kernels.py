@@ -72,7 +72,7 @@ def test_no_pixel_is_missed_between_faces(name: str) -> None:
         assert lonely.sum() <= 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     corners=st.lists(st.tuples(*[st.integers(-40_000, 60_000)] * 2), min_size=3, max_size=9),
     depths=st.lists(st.floats(-1, 1), min_size=9, max_size=9),

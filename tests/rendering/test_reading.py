@@ -151,7 +151,7 @@ def test_cut_files_are_read_or_have_a_reason(tmp_path: Path, suffix: str) -> Non
     assert refused >= (1 if suffix == "obj" else 6)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     suffix=st.sampled_from(["ply", "stl", "off", "obj"]),
     content=st.one_of(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from multimodal_search.errors import DataError, SettingsError
@@ -36,7 +36,6 @@ def share() -> Callable[[int, int, int], tuple[int, int]]:
     return found
 
 
-@settings(deadline=None)  # the first example loads the job
 @given(lines=st.integers(0, 10**11), count=st.integers(1, 300))
 def test_shares_follow_each_other(lines: int, count: int) -> None:
     ends = [share()(lines, rank, count) for rank in range(count)]

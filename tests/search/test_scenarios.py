@@ -71,7 +71,7 @@ def scenario(name: str) -> Scenario:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.text(min_size=1, max_size=30).filter(str.strip))
 def test_any_name_comes_back(name: str) -> None:
     import tempfile

@@ -43,14 +43,14 @@ def read_column(content: bytes) -> list[Any]:
     return [None if one == 0xFFFF else names[one] for one in codes]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.none() | st.text(max_size=4), max_size=40))
 def test_names_come_back_as_they_were(values: list[str | None]) -> None:
     safe = [None if one is None else one.encode("utf-8", "replace").decode() for one in values]
     assert read_column(_coded(safe)) == safe
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats(width=32), max_size=20))
 def test_numbers_come_back_as_they_were(values: list[float]) -> None:
     np.testing.assert_array_equal(read_column(_numbers(np.array(values, dtype=float))), values)

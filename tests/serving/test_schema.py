@@ -40,7 +40,6 @@ def test_no_5xx_and_no_undocumented_status(open_client: Callable[..., Any], own_
 
             @settings(
                 max_examples=each,
-                deadline=None,
                 database=None,
                 derandomize=True,
                 phases=[Phase.explicit, Phase.generate],

@@ -108,7 +108,7 @@ def test_the_form_gives_a_cookie_that_opens_and_is_not_the_token(open_client: Op
 
 
 def test_guessing_tokens_is_slow(open_client: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("multimodal_search.serving.page_routes._LOGINS", limits.Rate(0.2, 3))
+    monkeypatch.setattr("multimodal_search.serving.page_routes._LOGINS_AT_ONCE", 3.0)
     client = open_client(token=TOKEN)
     statuses = [client.post("/login", json={"token": f"guess number {n}"}).status_code for n in range(5)]
     assert statuses == [401, 401, 401, 429, 429]

@@ -188,7 +188,7 @@ def test_one_id_for_two_pictures(images: Path) -> None:
 plain = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=30)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(texts=st.lists(plain, min_size=1, max_size=5), suffix=st.sampled_from([".csv", ".tsv", ".jsonl"]))
 def test_texts_survive_the_round_trip(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str], suffix: str

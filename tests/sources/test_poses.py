@@ -18,7 +18,7 @@ def test_yaw_of_quaternions() -> None:
     np.testing.assert_allclose(yaw(-turns), angles, atol=1e-12)  # the same rotation
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     speed=st.floats(-20, 40),
     heading=st.floats(-3.1, 3.1),

@@ -207,7 +207,7 @@ def test_a_window_is_cut_at_the_ends() -> None:
 numbers = st.floats(width=64, allow_nan=True, allow_infinity=True)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(numbers, numbers, numbers), max_size=30))
 def test_time_order_is_strict_and_no_order_of_rows_matters(rows: list[tuple[float, float, float]]) -> None:
     table = np.array(rows, dtype=np.float64).reshape(-1, 3)
@@ -222,7 +222,7 @@ def test_time_order_is_strict_and_no_order_of_rows_matters(rows: list[tuple[floa
     np.testing.assert_allclose(values, again[1], rtol=1e-6, atol=1e300 * 1e-10)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.lists(numbers, min_size=2, max_size=2), min_size=1, max_size=40))
 def test_repair_leaves_whole_channels_or_none(rows: list[list[float]]) -> None:
     values = np.array(rows)
@@ -251,7 +251,7 @@ def test_a_picture_is_not_called_a_pickle(tmp_path: Path) -> None:
         read_series(tmp_path / "a.npy")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(content=st.binary(max_size=200), whole=st.booleans())
 def test_any_bytes_give_a_series_or_a_reason(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, whole: bool

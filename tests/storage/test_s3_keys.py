@@ -28,7 +28,7 @@ def test_the_keys_are_those_of_each_object_and_only_of_what_is_there(s3_client: 
     assert storage.content_keys(f"s3://{bucket}/data", []) == {}
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_whatever_lies_between_the_wanted_ones(
     s3_client: Any, new_bucket: Any, monkeypatch: pytest.MonkeyPatch, data: st.DataObject

@@ -69,7 +69,7 @@ IDS = [f"images/{i:012}.jpg" for i in range(10)]
 ids = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(ids, unique=True, max_size=12), st.sampled_from([INFO, GRIDS]), st.integers(1, 5))
 def test_any_id_comes_back_from_parquet_and_npy(some: list[str], info: TableInfo, per_part: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -84,7 +84,7 @@ def test_any_id_comes_back_from_parquet_and_npy(some: list[str], info: TableInfo
         np.testing.assert_array_equal(np.load(Path(folder, "x.npy")), vectors_of(len(some), info))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(ids.filter(lambda one: not {"/", "\0"} & set(one)), unique=True, max_size=12))
 def test_any_id_names_a_data_set(some: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -96,7 +96,7 @@ def test_any_id_names_a_data_set(some: list[str]) -> None:
                 np.testing.assert_array_equal(file[f"{one}_grids"][()], vector)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(ids.filter(lambda one: "/" not in one and "\0" not in one and one), unique=True, max_size=8))
 def test_any_id_names_a_file_of_views(names: list[str]) -> None:
     names = [one for one in names if len(one.encode()) < 200]

@@ -159,7 +159,7 @@ steps = st.tuples(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(steps, max_size=5), contents_of_folders, st.integers(1, 5))
 def test_whatever_happened_before_a_finished_run_holds_every_input(
     history: list[tuple[Content, int, int, str | None]], content: Content, per_part: int

@@ -106,7 +106,7 @@ def test_gather_of_many_rows_equals_plain_indexing(tmp_path: Path) -> None:
 ids = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(ids, st.text(st.characters(exclude_categories=["Cs"]), max_size=8)), max_size=20))
 def test_any_text_is_an_id(pairs: list[tuple[str, str]]) -> None:
     unique = list(dict(pairs).items())

@@ -81,7 +81,6 @@ def table(some: list[dict[str, Any]]) -> pa.Table:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["edge", "qdrant-memory"])
 @settings(
-    deadline=None,
     max_examples=40,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],

@@ -227,7 +227,7 @@ _NAMES = st.lists(
 
 
 @given(_NAMES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_tree(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
     root = make(tmp_path_factory.mktemp("tree"), *names)
     visible = [name for name in names if not any(part.startswith(".") for part in name.split("/"))]

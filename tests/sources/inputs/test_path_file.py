@@ -194,7 +194,7 @@ _LINES = st.lists(
 
 
 @given(_LINES, st.sampled_from([b"\n", b"\r\n"]), st.booleans(), st.integers(0, 5), st.integers(1, 30))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_file(
     tmp_path_factory: pytest.TempPathFactory,
     lines: list[bytes],

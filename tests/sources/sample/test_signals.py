@@ -37,7 +37,7 @@ def test_the_same_scene_gives_the_same_signal() -> None:
     np.testing.assert_array_equal(signals.make_series(SCENES[8]).values, signals.make_series(again).values)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(index=st.integers(0, 5000), seed=st.integers(0, 1000))
 def test_any_drive_obeys_physics(index: int, seed: int) -> None:
     series = signals.make_series(world.make_scene(index, seed))

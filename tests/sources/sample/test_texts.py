@@ -91,7 +91,7 @@ def values(scene: world.SampleScene) -> list[str]:
     return [scene.weather, scene.time_of_day, scene.place, scene.manoeuvre, *scene.road_users]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(index=st.integers(0, 3000), seed=st.integers(0, 50), wording=st.integers(0, 20))
 def test_any_scene_is_described_in_full_in_both_languages(index: int, seed: int, wording: int) -> None:
     scene = world.make_scene(index, seed)
