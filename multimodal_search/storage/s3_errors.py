@@ -34,6 +34,7 @@ def may_come_again(error: BaseException) -> bool:
     """Whether the same request may succeed later: the network's or the server's fault, not the request's."""
     from botocore import exceptions as botocore
     from botocore.parsers import ResponseParserError
+    from urllib3.exceptions import HTTPError  # an error's own answer broke off: botocore lets it through
 
     error = _unwrapped(error)
     if isinstance(error, botocore.ClientError):
@@ -46,7 +47,8 @@ def may_come_again(error: BaseException) -> bool:
         botocore.HTTPClientError
         | botocore.ConnectionError
         | botocore.IncompleteReadError
-        | ResponseParserError,
+        | ResponseParserError
+        | HTTPError,
     )
 
 
@@ -74,8 +76,10 @@ def explaining(address: S3Address, kind: type[ProjectError], *, one_input: bool 
     boto3_exceptions = require("boto3", extra="s3").exceptions
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
+    from urllib3.exceptions import HTTPError
 
-    known = (BotoCoreError, ClientError, boto3_exceptions.Boto3Error, ResponseParserError, StillAwayError)
+    of_boto3 = (BotoCoreError, ClientError, boto3_exceptions.Boto3Error)
+    known = (*of_boto3, ResponseParserError, HTTPError, StillAwayError)
     try:
         yield
     except known as wrapped:
@@ -114,6 +118,7 @@ def _skip(error: BaseException) -> SkipInput | None:
 
 def _project_error(error: BaseException, address: S3Address, kind: type[ProjectError]) -> ProjectError:
     from botocore import exceptions as botocore
+    from urllib3.exceptions import HTTPError
 
     code = error_code(error)
     if isinstance(error, botocore.NoCredentialsError | botocore.PartialCredentialsError):
@@ -136,7 +141,7 @@ def _project_error(error: BaseException, address: S3Address, kind: type[ProjectE
     elif isinstance(error, botocore.ProxyConnectionError):
         what = f"The proxy cannot be reached ({error})."
         remedy = "correct --http-proxy or HTTP_PROXY (--https-proxy, HTTPS_PROXY), or take --no-proxy"
-    elif isinstance(error, botocore.HTTPClientError | botocore.ConnectionError):
+    elif isinstance(error, botocore.HTTPClientError | botocore.ConnectionError | HTTPError):
         what = f"S3 cannot be reached, after {current_s3().retries + 1} attempts ({error})."
         remedy = "check the network, the region, and the endpoint (--endpoint-url, AWS_ENDPOINT_URL)"
     else:

@@ -54,6 +54,18 @@ def test_reads_come_whole_through_each_fault(faulty: Any, objects: list[str], fa
     assert faulty.faults[getattr(faulty, fault)] > 3
 
 
+def test_an_answer_of_an_error_that_breaks_off_is_asked_for_again(faulty: Any, bucket: str) -> None:
+    left = [faulty.DROP] * 2
+    faulty.choose = lambda method, path: left.pop() if left and method != "HEAD" else None
+    with pytest.raises(FileNotFoundError):
+        storage.read_bytes(f"s3://{bucket}/none")
+    assert faulty.requests["GET"] == 3
+    faulty.choose = always(faulty.DROP)
+    configure_s3(options(faulty, retries=1))
+    with pytest.raises(DataError, match="cannot be reached, after 2 attempts"):
+        storage.read_bytes(f"s3://{bucket}/none")
+
+
 def test_everything_goes_through_a_mixture(faulty: Any, bucket: str) -> None:
     """5 % each of errors, slow answers, dropped, cut and stalled bodies, whatever is done."""
     configure_s3(options(faulty, retries=12))  # a quarter of the attempts fails
