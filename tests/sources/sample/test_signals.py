@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from multimodal_search.sources.sample import signals, world
@@ -39,6 +39,7 @@ def test_the_same_scene_gives_the_same_signal() -> None:
 
 @settings(max_examples=60)
 @given(index=st.integers(0, 5000), seed=st.integers(0, 1000))
+@example(20, 534)
 def test_any_drive_obeys_physics(index: int, seed: int) -> None:
     series = signals.make_series(world.make_scene(index, seed))
     assert np.isfinite(series.values).all()
@@ -57,7 +58,8 @@ def test_any_drive_obeys_physics(index: int, seed: int) -> None:
     assert not ((brake > 0) & (throttle > 0)).any()
     moving = speed > 0.5
     assert (acceleration[moving & (brake > 0.03)] < 0).all()
-    assert (acceleration[moving & (throttle > 0.3)] > 0).all()
+    holding = (0.12 + 0.0006 * speed**2) / 3.2  # a third of the pedal against the air of 140 km/h
+    assert (acceleration[moving & (throttle > holding + 0.2)] > 0).all()
 
 
 @pytest.mark.parametrize(
