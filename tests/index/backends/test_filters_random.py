@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from multimodal_search.errors import SettingsError
@@ -39,6 +39,7 @@ rows = st.fixed_dictionaries(
         "speed": st.none() | st.sampled_from([0, 1, 10, 2**53 + 1]),
     }
 )
+NOTHING = dict.fromkeys(("text", "whole", "number", "truth", "time", "speed"))
 tests = st.one_of(
     st.builds(Compare, st.sampled_from(FIELDS), st.sampled_from(["==", "!="]), st.none() | scalar),
     st.builds(
@@ -84,6 +85,10 @@ def table(some: list[dict[str, Any]]) -> pa.Table:
     max_examples=40,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
+@example(
+    some=[{**NOTHING, "json": {"a.b": 1, "夜": 1}}, {**NOTHING, "json": {"a.b": "", "夜": True}}],
+    asked=[Compare("a.b", "!=", -1.5), Compare("夜", "==", 1)],
 )
 @given(some=st.lists(rows, min_size=1, max_size=12), asked=st.lists(filters, min_size=1, max_size=8))
 def test_an_engine_and_the_columns_agree(
