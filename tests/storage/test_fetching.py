@@ -13,22 +13,10 @@ import pytest
 
 from multimodal_search import storage
 from multimodal_search.errors import BundleError, DataError
-from multimodal_search.storage import s3_requests
 from multimodal_search.storage.checksums import FileSum, Sums, parse_sums, sum_of
+from tests.storage.conftest import FILES, fill
 
-FILES = {"bundle.json": b'{"a": 1}', "vectors/part-1.npy": b"\x93" * 5000, "zz.txt": b"z", "empty": b""}
 MARKER = "bundle.json"
-
-
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_requests, "_FIRST_PAUSE_SECONDS", 0.02)
-    monkeypatch.setattr(s3_requests, "_outage", s3_requests._Outage())
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return fill(tmp_path / "folder", FILES)
 
 
 @pytest.fixture
@@ -36,14 +24,6 @@ def url(folder: Path, s3: str, bucket: str) -> str:
     """Holds a copy of the folder."""
     storage.send_folder(folder, f"s3://{bucket}/runs/1", MARKER)
     return f"s3://{bucket}/runs/1"
-
-
-def fill(folder: Path, files: dict[str, bytes]) -> Path:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return folder
 
 
 def content(folder: Path) -> dict[str, bytes]:

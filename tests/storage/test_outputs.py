@@ -10,13 +10,7 @@ import pytest
 
 from multimodal_search import storage
 from multimodal_search.errors import OutputError
-from multimodal_search.storage import S3Options, configure_s3, s3_requests
-
-
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_requests, "_FIRST_PAUSE_SECONDS", 0.02)
-    monkeypatch.setattr(s3_requests, "_outage", s3_requests._Outage())
+from multimodal_search.storage import S3Options, configure_s3
 
 
 @pytest.fixture

@@ -16,29 +16,9 @@ import pytest
 
 from multimodal_search import storage
 from multimodal_search.errors import BundleError, OutputError
-from multimodal_search.storage import S3Options, configure_s3, s3_client, s3_requests, sending
+from multimodal_search.storage import S3Options, configure_s3, s3_client, sending
 from multimodal_search.storage.checksums import FileSum, Sums, parse_sums
-
-FILES = {"bundle.json": b'{"a": 1}', "vectors/part-1.npy": b"\x93" * 5000, "zz.txt": b"z", "empty": b""}
-
-
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_requests, "_FIRST_PAUSE_SECONDS", 0.02)
-    monkeypatch.setattr(s3_requests, "_outage", s3_requests._Outage())
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return fill(tmp_path / "folder", FILES)
-
-
-def fill(folder: Path, files: dict[str, bytes]) -> Path:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return folder
+from tests.storage.conftest import FILES, fill
 
 
 def breaking(*_: object) -> None:
