@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +10,12 @@ from typing import TYPE_CHECKING
 from multimodal_search.cli import COMMANDS
 from multimodal_search.cli.launcher import set_up
 from multimodal_search.cli.places import BUNDLE, bundle_at_hand, output_at_hand
+from multimodal_search.cli.showing import show
 from multimodal_search.errors import SettingsError
 from multimodal_search.settings import ScenarioSettings, parse
 
 if TYPE_CHECKING:
     from multimodal_search.search.scenarios import Scenarios
-
-_WIDTH_OF_A_FILE = 160
 
 
 def main(argv: Sequence[str]) -> int:
@@ -36,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(settings: ScenarioSettings, *, changes: bool) -> int:
     from multimodal_search.projectors.bundle import read_bundle_info
-    from multimodal_search.search import Searcher, table
+    from multimodal_search.search import Searcher
     from multimodal_search.search.refining import refine, rerun
     from multimodal_search.search.scenarios import Scenarios
 
@@ -65,11 +63,7 @@ def _run(settings: ScenarioSettings, *, changes: bool) -> int:
     else:
         scenario = store.load(settings.name)
     hits = rerun(searcher, scenario, settings.k)
-    if settings.json_output:
-        for hit in hits:
-            print(json.dumps(hit.to_json(), ensure_ascii=False))
-    else:
-        print(table(hits, shutil.get_terminal_size((_WIDTH_OF_A_FILE, 0)).columns))
+    show(hits, as_json=settings.json_output)
     return 0
 
 

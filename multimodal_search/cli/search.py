@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from multimodal_search.cli import COMMANDS
 from multimodal_search.cli.launcher import set_up
 from multimodal_search.cli.places import bundle_at_hand, index_at_hand
+from multimodal_search.cli.showing import show
 from multimodal_search.errors import SettingsError
 from multimodal_search.settings import SearchSettings, parse
 from multimodal_search.storage import is_s3, output_file
@@ -19,7 +18,6 @@ from multimodal_search.storage import is_s3, output_file
 if TYPE_CHECKING:
     from multimodal_search.search import Hit, Searcher, VectorSearcher
 
-_WIDTH_OF_A_FILE = 160
 _PARTS = ("text", "image", "series", "id", "vector")
 _AWAY = ("text", "image", "id")
 
@@ -31,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     set_up(settings, quiet=settings.json_output)
     if settings.backend != "faiss" and settings.index is not None:
         raise SettingsError("--backend asks an engine for a bundle's rows; with --index there is no bundle.")
-    from multimodal_search.search import check_format, table
+    from multimodal_search.search import check_format
 
     if settings.out is not None:
         check_format(Path(settings.out))
@@ -41,11 +39,7 @@ def main(argv: Sequence[str]) -> int:
             for place in (settings.out, settings.montage)
         )
         hits = _found(bundle_at_hand(settings) if settings.index is None else settings, asked, out, montage)
-    if settings.json_output:
-        for hit in hits:
-            print(json.dumps(hit.to_json(), ensure_ascii=False))
-    else:
-        print(table(hits, shutil.get_terminal_size((_WIDTH_OF_A_FILE, 0)).columns))
+    show(hits, as_json=settings.json_output)
     return 0
 
 
